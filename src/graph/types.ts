@@ -246,3 +246,13 @@ export interface Graph {
   readonly contexts: ReadonlyMap<string, Context>;
   readonly unreadable: readonly ReadFailure[];
 }
+
+/**
+ * Facts that sysfs cannot say and that somebody else established: a Host file, or a probe of a
+ * device that was bound earlier. They fill what an observation leaves unknown and override nothing.
+ */
+export interface KnownFacts {
+  /** By IOMMU name. */
+  readonly iommus: ReadonlyMap<string, Partial<Omit<Iommu, 'name'>>>;
+  readonly tracking: ReadonlyMap<DeviceKey, DeviceTracking>;
+}
