@@ -2,7 +2,7 @@
  * What is there. An Observation holds facts, each as it was read; a Graph holds the conclusions
  * that the planner works on. Nothing in either is about what ought to be there.
  */
-import type { Bdf, DeviceKey, DevId, GroupId, HwptId, IoasId, MdevUuid } from '../base/ids.ts';
+import type { Bdf, DevId, DeviceKey, GroupId, HwptId, IoasId, MdevUuid } from '../base/ids.ts';
 import type { IovaRange } from '../base/iova.ts';
 
 /** A capability that sysfs or the kernel told us, or did not. `unknown` is never taken for yes or no. */
@@ -134,12 +134,16 @@ export interface HeldHwpt {
   readonly iommu: string | null;
 }
 
+/** What the operator last said of removing a container; remembered, because a file that is gone cannot say it. */
+export type DeletionPolicy = 'allow' | 'confirm' | 'protect';
+
 /** The journal's word on a container: one IOAS and its HWPTs in the order of allocation. */
 export interface HeldContainer {
   readonly name: string;
   readonly ioas: IoasId;
   readonly allow: readonly IovaRange[];
   readonly hugePages: boolean;
+  readonly deletion: DeletionPolicy;
   readonly hwpts: readonly HeldHwpt[];
 }
 
@@ -211,6 +215,7 @@ export interface LiveContainer {
   readonly ioas: ObjectRef;
   readonly allow: readonly IovaRange[];
   readonly hugePages: boolean;
+  readonly deletion: DeletionPolicy;
   readonly hwpts: ReadonlyMap<ObjectRef, Hwpt>;
 }
 

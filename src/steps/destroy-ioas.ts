@@ -1,0 +1,15 @@
+/** A container ends: IOMMU_DESTROY of its IOAS, once no HWPT and no mdev uses it. */
+import { draftContext } from '../graph/draft.ts';
+import { formatRef } from '../graph/refs.ts';
+import { defineStep } from './def.ts';
+
+/** The step `destroy-ioas`. */
+export const destroyIoas = defineStep('destroy-ioas', {
+  describe: ({ container, ioas }) => `destroy IOAS ${formatRef(ioas)} of ${container}`,
+  disruption: () => 'none',
+  kernelCalls: () => 1,
+  predict({ context, container }, draft) {
+    draftContext(draft, context).containers.delete(container);
+  },
+  undo: () => null,
+});

@@ -1,0 +1,27 @@
+/** A device leaves its page table: VFIO_DEVICE_DETACH_IOMMUFD_PT. With its last member the group is blocked: DMA faults. */
+import { draftContext } from '../graph/draft.ts';
+import { formatRef } from '../graph/refs.ts';
+import { defineStep } from './def.ts';
+
+/** The step `detach-device`. */
+export const detachDevice = defineStep('detach-device', {
+  describe: ({ device, from }) =>
+    `detach ${device} from page table ${formatRef(from.pt)} of ${from.container}`,
+  disruption: () => 'outage',
+  kernelCalls: () => 1,
+  predict({ context, device }, draft) {
+    draftContext(draft, context).devices.set(device, { key: device, attachment: null });
+  },
+  undo: ({ context, device, from }) => ({
+    kind: 'attach-device',
+    args: {
+      context,
+      container: from.container,
+      device,
+      candidates: [from.pt],
+      otherwise: null,
+      replaces: null,
+      alsoMoves: [],
+    },
+  }),
+});
