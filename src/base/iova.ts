@@ -26,6 +26,14 @@ export function rangeContains(outer: IovaRange, inner: IovaRange): boolean {
   return outer.start <= inner.start && inner.last <= outer.last;
 }
 
+/** True where both lists hold the same ranges in the same order. */
+export function sameRanges(a: readonly IovaRange[], b: readonly IovaRange[]): boolean {
+  return (
+    a.length === b.length &&
+    a.every((range, index) => range.start === b[index]?.start && range.last === b[index]?.last)
+  );
+}
+
 /** The gaps that `taken` leaves in 0 to 2^64-1, in ascending order. */
 export function complementOf(taken: readonly IovaRange[]): readonly IovaRange[] {
   const gaps: IovaRange[] = [];

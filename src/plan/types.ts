@@ -91,7 +91,6 @@ export type BlockerCause =
     }
   | { readonly kind: 'contradiction'; readonly context: string; readonly what: string }
   | { readonly kind: 'rename-onto-living'; readonly from: string }
-  | { readonly kind: 'removal-waits'; readonly devices: readonly DeviceKey[] }
   | {
       readonly kind: 'move-waits';
       readonly device: DeviceKey;
@@ -170,6 +169,8 @@ export interface Plan {
   readonly blocked: readonly Blocker[];
   readonly notes: readonly PlanNote[];
   readonly expects: readonly Expectation[];
+  /** Containers with a removal that waits for its grace to end: plan again then. */
+  readonly waiting: readonly string[];
   /** Containers of this host that are as they should be. */
   readonly untouched: readonly string[];
   /** All containers that the plan is about, with their cell. */

@@ -1,0 +1,64 @@
+/** What must be true once a plan is applied. Worked out from what is wanted, not from the steps, so that a missing step shows. */
+import type { Cells } from './cells.ts';
+import { needOf } from './need.ts';
+import type { Expectation } from './types.ts';
+import { iommuOf, type Wanted, type World } from './world.ts';
+
+/** The expectations of every cell that nothing blocks. */
+export function expectationsOf(
+  world: World,
+  cells: Cells,
+  isOpen: (cell: string) => boolean,
+): readonly Expectation[] {
+  const expected: Expectation[] = [];
+  for (const wanted of world.wanted) {
+    const cell = cells.ofContainer(wanted.spec.name);
+    if (isOpen(cell)) expected.push(...ofContainer(world, wanted, cell));
+  }
+  const wantedNames = new Set(world.wanted.map(({ spec }) => spec.name));
+  for (const { container, context } of world.removals) {
+    const cell = cells.ofContext(context);
+    if (!isOpen(cell) || wantedNames.has(container.name)) continue;
+    expected.push({ kind: 'container-gone', cell, container: container.name });
+  }
+  for (const key of world.leaving) {
+    const cell = cells.ofContext(world.holdings.get(key)?.context ?? '');
+    if (isOpen(cell)) expected.push({ kind: 'released', cell, device: key });
+  }
+  return [...expected, ...goneContexts(world, cells, isOpen)];
+}
+
+function ofContainer(world: World, wanted: Wanted, cell: string): readonly Expectation[] {
+  const { name: container, context, iova, dirtyTracking } = wanted.spec;
+  const attached = wanted.devices.map((device): Expectation => {
+    const place = { kind: 'attached', cell, container, context, device: device.key } as const;
+    if (device.kind === 'mdev') return { ...place, hwpt: null };
+    const need = needOf(wanted.spec, device, iommuOf(world.graph, device));
+    const on = dirtyTracking.active ? 'active' : 'capable';
+    const state = need.dirtyTracking ? on : 'none';
+    return { ...place, hwpt: { dirtyTracking: state, nesting: need.nesting } };
+  });
+  const { allow, hugePages } = iova;
+  return [{ kind: 'container', cell, container, context, allow, hugePages }, ...attached];
+}
+
+function goneContexts(
+  world: World,
+  cells: Cells,
+  isOpen: (cell: string) => boolean,
+): readonly Expectation[] {
+  const needed = new Set(world.wanted.map(({ spec }) => spec.context));
+  const gone: Expectation[] = [];
+  for (const context of world.graph.contexts.values()) {
+    const cell = cells.ofContext(context.name);
+    if (needed.has(context.name) || !isOpen(cell)) continue;
+    const going = world.removals.filter((removal) => removal.context === context.name).length;
+    const stays = [...context.devices.keys()].some(
+      (key) => !world.leaving.has(key) && !world.selection.assigned.has(key),
+    );
+    if (going === context.containers.size && !stays) {
+      gone.push({ kind: 'context-gone', cell, context: context.name });
+    }
+  }
+  return gone;
+}

@@ -1,0 +1,46 @@
+/** What an operator should know of a plan although nothing is wrong: splits, waits, and facts that are missing. */
+import { fitOf } from './compatible.ts';
+import { countOf, listOf } from './text.ts';
+import type { PlanNote } from './types.ts';
+import { iommuOf, type Wanted, type World } from './world.ts';
+
+/** The notes of every container that nothing blocks. */
+export function notesOf(world: World, isOpen: (container: string) => boolean): readonly PlanNote[] {
+  const notes = world.wanted
+    .filter(({ spec }) => isOpen(spec.name))
+    .flatMap((wanted) => [...splitNote(world, wanted), ...acceptedMates(wanted)]);
+  const waits = world.waiting.map((container) => ({
+    container,
+    text: 'a removal waits for its grace to end',
+  }));
+  return [...notes, ...waits];
+}
+
+/** `preferred` with both kinds of device: who is tracked and who is not. */
+function splitNote(world: World, { spec, devices }: Wanted): readonly PlanNote[] {
+  if (spec.dirtyTracking.mode !== 'preferred') return [];
+  const untracked = devices.filter((device) => {
+    const iommu = iommuOf(world.graph, device);
+    return iommu === null || fitOf(iommu, true, iommu) === 'no' || iommu.dirtyTracking !== 'yes';
+  });
+  if (untracked.length === 0) return [];
+  const tracked = devices.length - untracked.length;
+  const names = listOf(untracked.map(({ key }) => key));
+  const verb = untracked.length === 1 ? 'is' : 'are';
+  return [
+    {
+      container: spec.name,
+      text: `dirty tracking is preferred: ${countOf(tracked, 'device')} will be tracked, ${names} ${verb} not`,
+    },
+  ];
+}
+
+function acceptedMates({ spec }: Wanted): readonly PlanNote[] {
+  if (spec.groupMates !== 'accept') return [];
+  return [
+    {
+      container: spec.name,
+      text: 'groupMates is accept: unlisted members of its IOMMU groups could do DMA through it',
+    },
+  ];
+}
