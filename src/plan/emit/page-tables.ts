@@ -99,9 +99,11 @@ function emitGroup(emitter: Emitter, placed: PlacedContainer, placement: Placeme
   for (const { key } of placement.members) {
     if (isOn.has(key)) continue;
     const first = running?.members[0] ?? pioneer?.key ?? key;
+    const follows = pioneer !== undefined && pioneer.key !== key && placement.mayNeedAnother;
     attach(emitter, placed, {
       device: key,
       placement,
+      fallback: follows ? [fallbackRef(placed, pioneer.key)] : [],
       otherwise: key === pioneer?.key && placement.mayNeedAnother,
       replaces: null,
       alsoMoves: [],
@@ -119,6 +121,7 @@ function emitReplace(emitter: Emitter, placed: PlacedContainer, placement: Place
   attach(emitter, placed, {
     device,
     placement,
+    fallback: [],
     otherwise: false,
     replaces: running.from,
     alsoMoves,
@@ -130,6 +133,8 @@ function emitReplace(emitter: Emitter, placed: PlacedContainer, placement: Place
 interface Attaching {
   readonly device: DeviceKey;
   readonly placement: Placement;
+  /** Where the first member of the group may have gone instead, if the kernel refused every candidate. */
+  readonly fallback: readonly ObjectRef[];
   readonly otherwise: boolean;
   readonly replaces: Attachment | null;
   readonly alsoMoves: readonly DeviceKey[];
@@ -148,7 +153,7 @@ function attach(emitter: Emitter, placed: PlacedContainer, attaching: Attaching)
         context,
         container,
         device,
-        candidates,
+        candidates: [candidates[0], ...candidates.slice(1), ...attaching.fallback],
         otherwise: attaching.otherwise ? otherwiseOf(placed, device, placement) : null,
         replaces,
         alsoMoves,
@@ -178,10 +183,14 @@ function otherwiseOf(
 ): { ioas: ObjectRef; hwpt: ObjectRef; flags: HwptFlags; iommu: string | null } {
   return {
     ioas: ioasRef(placed),
-    hwpt: newRef(`${placed.wanted.spec.name}.for-${device}`),
+    hwpt: fallbackRef(placed, device),
     flags: placement.need,
     iommu: placement.iommu?.name ?? null,
   };
+}
+
+function fallbackRef(placed: PlacedContainer, device: DeviceKey): ObjectRef {
+  return newRef(`${placed.wanted.spec.name}.for-${device}`);
 }
 
 function attachReason(placed: PlacedContainer, { replaces, placement }: Attaching): string {

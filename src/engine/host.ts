@@ -1,0 +1,53 @@
+/** One host under management: the kernel (or a model of it), what we hold there, and how it is looked at. */
+import type { Clock } from '../base/clock.ts';
+import { buildGraph } from '../graph/build.ts';
+import type { Graph, KnownFacts, Observation } from '../graph/types.ts';
+import { observe } from '../kernel/observe.ts';
+import type { Syscalls } from '../kernel/port.ts';
+import type { Journal } from './journal.ts';
+import type { RunContext } from './run/context.ts';
+
+/** What an attempt works on. */
+export interface ManagedHost {
+  readonly syscalls: Syscalls;
+  readonly journal: Journal;
+  readonly known: KnownFacts;
+  readonly clock: Clock;
+  /** The name that `hosts` patterns are matched against; null: the machine's own. */
+  readonly hostName: string | null;
+  /** The pid whose open files are ours, and so hold nothing against us. */
+  readonly ownPid: number;
+}
+
+/** Reads the host anew. Makes no writing call. */
+export function observeHost(host: ManagedHost): {
+  readonly observation: Observation;
+  readonly graph: Graph;
+} {
+  const observation = observe(host.syscalls, {
+    ...(host.hostName === null ? {} : { hostName: host.hostName }),
+    ownPid: host.ownPid,
+    held: host.journal.contexts(),
+    known: host.known,
+  });
+  return { observation, graph: buildGraph(observation) };
+}
+
+/** The hands of the engine on a host. Allocations of one context wait for each other. */
+export function runContextOf(host: ManagedHost): RunContext {
+  const tails = new Map<string, Promise<unknown>>();
+  return {
+    syscalls: host.syscalls,
+    journal: host.journal,
+    clock: host.clock,
+    exclusive(context, work) {
+      const before = tails.get(context) ?? Promise.resolve();
+      const mine = before.then(work, work);
+      tails.set(
+        context,
+        mine.catch(() => undefined),
+      );
+      return mine;
+    },
+  };
+}
