@@ -18,9 +18,16 @@ import type { Fd } from '../kernel/port.ts';
 import type { Action } from '../steps/def.ts';
 
 /** One change of what we hold, recorded after the kernel made it. */
-export type JournalChange =
+export type JournalChange = ContextChange | ObjectChange;
+
+/** A change of a whole context. */
+type ContextChange =
   | { readonly kind: 'context-opened'; readonly fd: Fd }
   | { readonly kind: 'context-closed' }
+  | { readonly kind: 'context-renamed'; readonly to: string };
+
+/** A change inside a context. */
+type ObjectChange =
   | {
       readonly kind: 'device-opened';
       readonly device: DeviceKey;
@@ -41,7 +48,6 @@ export type JournalChange =
       readonly container: string;
       readonly change: Partial<Pick<HeldContainer, 'name' | 'allow' | 'hugePages' | 'deletion'>>;
     }
-  | { readonly kind: 'context-renamed'; readonly to: string }
   | {
       readonly kind: 'hwpt-allocated';
       readonly container: string;
@@ -144,12 +150,7 @@ export class MemoryJournal implements Journal {
   }
 }
 
-type InnerChange = Exclude<
-  JournalChange,
-  { kind: 'context-opened' | 'context-closed' | 'context-renamed' }
->;
-
-function changed(context: HeldContext, change: InnerChange): HeldContext {
+function changed(context: HeldContext, change: ObjectChange): HeldContext {
   switch (change.kind) {
     case 'device-opened':
       return withDevice(context, { ...change, key: change.device, pt: null });
