@@ -1,0 +1,115 @@
+/** A Host document as devices, groups and IOMMUs of the model, and its live graph as open contexts. */
+import { assert, present } from '../../base/assert.ts';
+import { type Bdf, busOf, type DeviceKey } from '../../base/ids.ts';
+import type {
+  HostDocument,
+  IommuDocument,
+  MdevDeviceDocument,
+  PciDeviceDocument,
+} from '../../spec/types.generated.ts';
+import type { SimContext, SimDevice, SimGroup, SimHolder, SimIommu } from './objects.ts';
+
+/** The hardware of a host, and the processes that hold parts of it. */
+export interface Hardware {
+  readonly iommus: ReadonlyMap<string, SimIommu>;
+  readonly groups: ReadonlyMap<number, SimGroup>;
+  readonly devices: Map<DeviceKey, SimDevice>;
+}
+
+/** Builds the hardware of a Host document. */
+export function buildHardware({ spec }: HostDocument): Hardware {
+  const iommus = new Map((spec.iommus ?? []).map((doc) => [doc.name, iommuOf(doc)]));
+  const groups = new Map<number, SimGroup>();
+  for (const doc of spec.groups ?? []) {
+    groups.set(doc.id, {
+      id: doc.id,
+      iommu: doc.iommu === undefined ? null : (iommus.get(doc.iommu) ?? null),
+      reserved: (doc.reserved ?? []).map(({ start, last, type }) => ({
+        start: BigInt(start),
+        last: BigInt(last),
+        type,
+      })),
+      members: [],
+      owner: null,
+      hwpt: null,
+      attached: new Set(),
+      holders: [],
+    });
+  }
+  const devices = new Map<DeviceKey, SimDevice>();
+  for (const doc of spec.devices ?? []) {
+    const group = doc.group === undefined ? null : (groups.get(doc.group) ?? null);
+    const device = pciDevice(doc, group);
+    devices.set(device.key, device);
+    group?.members.push(device);
+  }
+  for (const doc of spec.mdevs ?? []) devices.set(doc.uuid as DeviceKey, mdevDevice(doc));
+  for (const { device, group, pid, comm, uid = 0 } of spec.holders ?? []) {
+    const holder: SimHolder = { pid, comm, uid };
+    if (device !== undefined) devices.get(device as DeviceKey)?.holders.push(holder);
+    if (group !== undefined) groups.get(group)?.holders.push(holder);
+  }
+  return { iommus, groups, devices };
+}
+
+/** A context without objects. */
+export function createContext(serial: number): SimContext {
+  return {
+    serial,
+    objects: new Map(),
+    lowestFree: 1,
+    files: 1,
+    bound: new Set(),
+    perProcessAccounting: false,
+  };
+}
+
+/** A device of the model; one that the document does not have is a bug of the caller. */
+export function deviceOf(hardware: Hardware, key: string): SimDevice {
+  const device = present(hardware.devices.get(key as DeviceKey), `device ${key}`);
+  assert(device.present, `device ${key} is plugged in`);
+  return device;
+}
+
+function iommuOf(doc: IommuDocument): SimIommu {
+  return {
+    doc,
+    addressWidth: doc.addressWidth ?? 48,
+    snoop: doc.snoopControl ?? false,
+    dirty: doc.dirtyTracking ?? false,
+    nesting: doc.nesting ?? false,
+  };
+}
+
+const NO_STATE = { present: true, bound: null, ioas: null } as const;
+
+function pciDevice(doc: PciDeviceDocument, group: SimGroup | null): SimDevice {
+  const alone = doc.vf !== undefined || doc.rootBus === true;
+  return {
+    ...NO_STATE,
+    key: doc.pci as Bdf,
+    pci: doc,
+    mdev: null,
+    group,
+    devSet: alone ? doc.pci : busOf(doc.pci as Bdf),
+    driver: doc.driver ?? null,
+    driverOverride: doc.driverOverride ?? null,
+    cdev: doc.cdev ?? null,
+    holders: [],
+  };
+}
+
+function mdevDevice(doc: MdevDeviceDocument): SimDevice {
+  return {
+    ...NO_STATE,
+    key: doc.uuid as DeviceKey,
+    pci: null,
+    mdev: doc,
+    group: null,
+    devSet: doc.uuid,
+    driver: doc.driver ?? 'vfio_mdev',
+    driverOverride: null,
+    cdev: doc.cdev ?? null,
+    holders: [],
+  };
+}

@@ -1,0 +1,301 @@
+/**
+ * A simulated host: the model of a kernel behind the port. It has one process of interest, ours,
+ * whose files are in `#files`; other processes appear only as holders.
+ */
+import type { Clock } from '../../base/clock.ts';
+import type { DeviceKey } from '../../base/ids.ts';
+import type { HeldContext, KnownFacts } from '../../graph/types.ts';
+import type { HostDocument } from '../../spec/types.generated.ts';
+import { type Fd, type IoctlArg, SyscallError, type Syscalls } from '../port.ts';
+import { ALL_OPS, type OpName, opOf } from '../uapi/index.ts';
+import { IOMMUFD_OPS } from '../uapi/iommufd.ts';
+import { type Quirks, unbind } from './device.ts';
+import { driverWrites, lowestCdev } from './drivers.ts';
+import { Faults } from './faults.ts';
+import { Frame } from './frame.ts';
+import { buildHardware, createContext, type Hardware } from './hardware.ts';
+import { knownFacts } from './known.ts';
+import { Locks } from './locks.ts';
+import type { SimContext, SimDevice } from './objects.ts';
+import { IOMMUFD_HANDLERS, type IommufdHandler } from './ops-iommufd.ts';
+import { VFIO_HANDLERS, type VfioHandler } from './ops-vfio.ts';
+import { devices, procfs } from './procfs.ts';
+import { restoreContexts } from './restore.ts';
+import { type KernelOffers, sysfs } from './sysfs.ts';
+import { dir, lookup, type TreeNode } from './tree.ts';
+
+/** One system call that was made. */
+export interface MadeCall {
+  /** Name of the ioctl, or `open PATH`, `close`, `write PATH`. */
+  readonly name: string;
+  readonly device: DeviceKey | null;
+  /** True where the call changes something in the kernel. */
+  readonly writing: boolean;
+}
+
+/** How a machine is set up beyond its Host document. */
+export interface MachineOptions {
+  readonly clock: Clock;
+  readonly failedReplaceDropsReserved?: boolean;
+}
+
+type OpenFile =
+  | { readonly type: 'context'; readonly context: SimContext }
+  | { readonly type: 'device'; readonly device: SimDevice };
+
+/** A simulated host. */
+export class Machine {
+  readonly syscalls: Syscalls;
+  /** What our process holds at the start, as a journal would have it. */
+  readonly held: readonly HeldContext[];
+  readonly known: KnownFacts;
+  readonly faults: Faults;
+  readonly hardware: Hardware;
+  readonly calls: MadeCall[] = [];
+  readonly #files = new Map<Fd, OpenFile>();
+  readonly #tree: TreeNode;
+  readonly #unreadable: ReadonlyMap<string, string>;
+  readonly #quirks: Quirks;
+  readonly #locks: Locks;
+  readonly #offers: KernelOffers;
+  #lastFd = 2;
+  #serial = 1000;
+
+  constructor(host: HostDocument, options: MachineOptions) {
+    this.hardware = buildHardware(host);
+    this.known = knownFacts(host);
+    this.faults = new Faults(host);
+    this.#locks = new Locks(options.clock, host.simulation?.latencyMs ?? {});
+    const features = new Set<string>(host.spec.kernel.features);
+    this.#offers = {
+      vfioPci: features.has('vfio-pci'),
+      cdevs: features.has('vfio-cdev'),
+      iommufd: features.has('iommufd'),
+      unsafeInterrupts: features.has('unsafe-interrupts'),
+      noIommu: features.has('noiommu'),
+    };
+    this.#quirks = {
+      failedReplaceDropsReserved: options.failedReplaceDropsReserved ?? true,
+      unsafeInterrupts: this.#offers.unsafeInterrupts,
+    };
+    this.#unreadable = new Map(
+      (host.spec.unreadable ?? []).map(({ path, errno }) => [path, errno]),
+    );
+    const writes = driverWrites(this.hardware, this.#offers);
+    this.#tree = dir({
+      sys: sysfs(this.hardware, this.#offers, writes),
+      proc: procfs(host, this.hardware),
+      dev: devices(this.hardware, this.#offers),
+    });
+    this.held = restoreContexts(host, this.hardware, {
+      addContext: (context) => this.#addFile({ type: 'context', context }),
+      addDevice: (device) => this.#addFile({ type: 'device', device }),
+    });
+    this.syscalls = this.#port();
+  }
+
+  /** Every context with an object or a file, for leak checks. */
+  get contexts(): readonly SimContext[] {
+    const contexts = new Set<SimContext>();
+    for (const open of this.#files.values()) {
+      if (open.type === 'context') contexts.add(open.context);
+      else if (open.device.bound) contexts.add(open.device.bound.context);
+    }
+    return [...contexts];
+  }
+
+  /** Files that our process has open. */
+  get openFiles(): number {
+    return this.#files.size;
+  }
+
+  /** Calls made so far that change something. */
+  get writingCalls(): readonly MadeCall[] {
+    return this.calls.filter((call) => call.writing);
+  }
+
+  /** A device writes memory: recorded where tracking is on. False: nothing translates it, the DMA faults. */
+  dmaWrite(key: DeviceKey, iova: bigint, length: bigint): boolean {
+    const hwpt = this.hardware.devices.get(key)?.group?.hwpt;
+    if (!hwpt) return false;
+    if (hwpt.tracking) {
+      for (let page = iova >> 12n; page <= (iova + length - 1n) >> 12n; page += 1n) {
+        hwpt.dirtyPages.add(page);
+      }
+    }
+    return true;
+  }
+
+  #addFile(open: OpenFile): Fd {
+    this.#lastFd += 1;
+    const fd = this.#lastFd as Fd;
+    this.#files.set(fd, open);
+    return fd;
+  }
+
+  #port(): Syscalls {
+    return {
+      open: (path) => this.#open(path),
+      ioctl: (fd, request, arg) => this.#ioctl(fd, request, arg),
+      readText: (path) => {
+        const { node } = this.#find(path, 'follow');
+        if (node.type !== 'file') throw new SyscallError('read', 'EISDIR', path);
+        return node.read();
+      },
+      readDir: (path) => {
+        const { node } = this.#find(path, 'follow');
+        if (node.type !== 'dir') throw new SyscallError('readdir', 'ENOTDIR', path);
+        return node.names();
+      },
+      readLink: (path) => {
+        const { node } = this.#find(path, 'keep');
+        if (node.type !== 'link') throw new SyscallError('readlink', 'EINVAL', path);
+        return node.target;
+      },
+      realPath: (path) => this.#find(path, 'follow').real,
+      stat: (path) => {
+        const { node } = this.#find(path, 'follow');
+        return { rdev: node.type === 'file' ? (node.rdev ?? null) : null, uid: 0 };
+      },
+      slow: {
+        ioctl: (fd, request, arg) => this.#slowIoctl(fd, request, arg),
+        close: (fd) => this.#close(fd),
+        writeText: async (path, text) => {
+          await this.#locks.pause();
+          this.#write(path, text);
+        },
+      },
+    };
+  }
+
+  #find(path: string, last: 'follow' | 'keep'): ReturnType<typeof lookup> {
+    const errno = this.#unreadable.get(path);
+    if (errno !== undefined) throw new SyscallError('open', errno, path);
+    return lookup(this.#tree, path, last);
+  }
+
+  #open(path: string): Fd {
+    this.#note(`open ${path}`, null, true);
+    const cdev = /^\/dev\/vfio\/devices\/(.+)$/.exec(path)?.[1];
+    if (path === '/dev/iommu' && this.#offers.iommufd) {
+      this.#serial += 1;
+      return this.#addFile({ type: 'context', context: createContext(this.#serial) });
+    }
+    for (const device of cdev === undefined ? [] : this.hardware.devices.values()) {
+      if (device.cdev === cdev && device.present) return this.#addFile({ type: 'device', device });
+    }
+    throw new SyscallError('open', 'ENOENT', path);
+  }
+
+  #ioctl(fd: Fd, request: number, arg: IoctlArg): number {
+    const open = this.#files.get(fd);
+    if (open === undefined) throw new SyscallError('ioctl', 'EBADF', `fd ${fd}`);
+    const op = opOf(request);
+    const name = (op?.name ?? `ioctl 0x${request.toString(16)}`) as OpName;
+    const device = open.type === 'device' ? open.device.key : null;
+    const isOurs = op !== null && (open.type === 'context') === Object.hasOwn(IOMMUFD_OPS, name);
+    this.#note(name, device ?? this.#deviceIn(open, arg, name), isOurs && isWriting(name, arg));
+    if (open.type === 'context') {
+      if (!isOurs) throw new SyscallError('ioctl', 'ENOTTY', name);
+      const handlers: Readonly<Record<string, IommufdHandler>> = IOMMUFD_HANDLERS;
+      handlers[name]?.(open.context, new Frame(ALL_OPS[name], arg));
+      return 0;
+    }
+    const bound = open.device.bound?.fd === fd;
+    if (!bound && name !== 'VFIO_DEVICE_BIND_IOMMUFD') {
+      throw new SyscallError('ioctl', 'EINVAL', name);
+    }
+    if (!isOurs) throw new SyscallError('ioctl', 'ENOTTY', name);
+    const handlers: Readonly<Record<string, VfioHandler>> = VFIO_HANDLERS;
+    const frame = new Frame(ALL_OPS[name], arg);
+    const call = { device: open.device, fd, quirks: this.#quirks, contextOf: this.#contextOf };
+    handlers[name]?.(call, frame);
+    return 0;
+  }
+
+  /** The device that an allocation is for, so that a fault can name it. */
+  #deviceIn(open: OpenFile, arg: IoctlArg, name: string): DeviceKey | null {
+    if (open.type !== 'context' || name !== 'IOMMU_HWPT_ALLOC') return null;
+    const id = new DataView(arg.bytes.buffer, arg.bytes.byteOffset).getUint32(8, true);
+    const object = open.context.objects.get(id);
+    return object?.type === 'device' ? object.device.key : null;
+  }
+
+  readonly #contextOf = (fd: number): SimContext => {
+    const open = this.#files.get(fd as Fd);
+    if (open === undefined) throw new SyscallError('ioctl', 'EBADF', `fd ${fd}`);
+    if (open.type !== 'context') throw new SyscallError('ioctl', 'EBADFD', `fd ${fd}`);
+    return open.context;
+  };
+
+  async #slowIoctl(fd: Fd, request: number, arg: IoctlArg): Promise<number> {
+    const open = this.#files.get(fd);
+    const lane = open?.type === 'device' ? open.device.devSet : `context ${fd}`;
+    return this.#locks.run(lane, opOf(request)?.name ?? '', () => this.#ioctl(fd, request, arg));
+  }
+
+  async #close(fd: Fd): Promise<void> {
+    const open = this.#files.get(fd);
+    const bound = open?.type === 'device' && open.device.bound?.fd === fd;
+    const lane = open?.type === 'device' ? open.device.devSet : `context ${fd}`;
+    await this.#locks.run(lane, bound ? 'close' : '', () => {
+      this.#note('close', open?.type === 'device' ? open.device.key : null, true);
+      if (open === undefined) throw new SyscallError('close', 'EBADF', `fd ${fd}`);
+      this.#files.delete(fd);
+      if (open.type === 'context') open.context.files -= 1;
+      else if (bound) unbind(open.device);
+      return 0;
+    });
+  }
+
+  #write(path: string, text: string): void {
+    this.#note(`write ${path}`, null, true);
+    const { node } = this.#find(path, 'follow');
+    if (node.type !== 'file' || node.write === undefined) {
+      throw new SyscallError('open', 'EACCES', path);
+    }
+    node.write(text);
+  }
+
+  #note(name: string, device: DeviceKey | null, writing: boolean): void {
+    this.calls.push({ name, device, writing });
+    this.faults.check(name, device);
+  }
+
+  /** The file of a device comes back under the lowest free number, as after a rebind. */
+  recdev(key: DeviceKey): void {
+    const device = this.hardware.devices.get(key);
+    if (device) device.cdev = lowestCdev(this.hardware);
+  }
+}
+
+/** Calls that only ask. Everything else changes the kernel. */
+const ASKING = new Set<string>([
+  'IOMMU_IOAS_IOVA_RANGES',
+  'IOMMU_GET_HW_INFO',
+  'IOMMU_HWPT_INVALIDATE',
+  'VFIO_DEVICE_GET_INFO',
+  'VFIO_DEVICE_GET_PCI_HOT_RESET_INFO',
+]);
+
+const OPTION_OP_OFFSET = 8;
+const FEATURE_FLAGS_OFFSET = 4;
+const BITMAP_FLAGS_OFFSET = 8;
+const BITMAP_LENGTH_OFFSET = 24;
+
+function isWriting(name: OpName, arg: IoctlArg): boolean {
+  if (ASKING.has(name)) return false;
+  const view = new DataView(arg.bytes.buffer, arg.bytes.byteOffset, arg.bytes.byteLength);
+  switch (name) {
+    case 'IOMMU_OPTION':
+      return view.getUint16(OPTION_OP_OFFSET, true) === 0;
+    case 'VFIO_DEVICE_FEATURE':
+      return (view.getUint32(FEATURE_FLAGS_OFFSET, true) & 0x20000) !== 0;
+    case 'IOMMU_HWPT_GET_DIRTY_BITMAP': {
+      const keeps = view.getUint32(BITMAP_FLAGS_OFFSET, true) !== 0;
+      return !keeps && view.getBigUint64(BITMAP_LENGTH_OFFSET, true) !== 0n;
+    }
+    default:
+      return true;
+  }
+}

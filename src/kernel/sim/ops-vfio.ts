@@ -1,0 +1,87 @@
+/** The ioctls of a device file in the model. Source: drivers/vfio/vfio_main.c, device_cdev.c, pci/vfio_pci_core.c (v6.12). */
+import type { Fd } from '../port.ts';
+import { FEATURE_GET, FEATURE_PROBE, type VFIO_OPS } from '../uapi/vfio.ts';
+import { attach, bind, detach, type Quirks } from './device.ts';
+import type { Frame } from './frame.ts';
+import { fail, type SimContext, type SimDevice } from './objects.ts';
+
+/** What a handler knows beyond the request. */
+export interface DeviceCall {
+  readonly device: SimDevice;
+  readonly fd: Fd;
+  readonly quirks: Quirks;
+  /** The context of an iommufd file; EBADF and EBADFD where the number is none. */
+  contextOf(fd: number): SimContext;
+}
+
+/** Answers an ioctl on a device file. */
+export type VfioHandler = (call: DeviceCall, frame: Frame) => void;
+
+const FEATURE_MASK = 0xffff;
+const FEATURE_SET = 0x20000;
+
+/** One handler for each row of the table. */
+export const VFIO_HANDLERS = {
+  VFIO_DEVICE_GET_INFO({ device }, frame) {
+    const pci = device.pci !== null;
+    frame.set('flags', (device.pci?.reset === undefined ? 0 : 1) | 2);
+    frame.set('num_regions', 9);
+    frame.set('num_irqs', pci ? 5 : 3);
+  },
+  VFIO_DEVICE_SET_IRQS(_call, frame) {
+    if (frame.number('index') > 4) fail('EINVAL');
+  },
+  VFIO_DEVICE_RESET({ device }) {
+    if (device.pci !== null && device.pci.reset === undefined) fail('EINVAL');
+  },
+  VFIO_DEVICE_GET_PCI_HOT_RESET_INFO({ device }, frame) {
+    if (device.devSet === device.key) fail('ENODEV');
+    frame.set('count', 1);
+    if (frame.tail.length < 8) fail('ENOSPC');
+  },
+  VFIO_DEVICE_PCI_HOT_RESET() {
+    fail('EINVAL');
+  },
+  VFIO_DEVICE_FEATURE: feature,
+  VFIO_DEVICE_BIND_IOMMUFD({ device, fd, quirks, contextOf }, frame) {
+    if (frame.number('flags') !== 0 || frame.number('iommufd') < 0) fail('EINVAL');
+    if (device.group !== null && device.group.holders.length > 0) fail('EBUSY');
+    if (device.bound?.fd === fd) fail('EINVAL');
+    const context = contextOf(frame.number('iommufd'));
+    frame.set('out_devid', bind(device, fd, context, quirks));
+  },
+  VFIO_DEVICE_ATTACH_IOMMUFD_PT({ device, quirks }, frame) {
+    if (frame.number('flags') !== 0) fail('EINVAL');
+    frame.set('pt_id', attach(device, frame.number('pt_id'), quirks));
+  },
+  VFIO_DEVICE_DETACH_IOMMUFD_PT({ device }, frame) {
+    if (frame.number('flags') !== 0) fail('EINVAL');
+    detach(device);
+  },
+} satisfies Record<keyof typeof VFIO_OPS, VfioHandler>;
+
+const MIGRATION_BITS: Readonly<Record<string, bigint>> = {
+  'stop-copy': 1n,
+  p2p: 2n,
+  'pre-copy': 4n,
+};
+
+function feature({ device }: DeviceCall, frame: Frame): void {
+  const flags = frame.number('flags');
+  const number = flags & FEATURE_MASK;
+  const verbs = flags & ~FEATURE_MASK;
+  if ((verbs & ~(FEATURE_GET | FEATURE_SET | FEATURE_PROBE)) !== 0) fail('EINVAL');
+  const both = FEATURE_GET | FEATURE_SET;
+  if ((verbs & both) === both && (verbs & FEATURE_PROBE) === 0) fail('EINVAL');
+  if (verbs === 0) fail('EINVAL');
+  const tracking = device.pci?.tracking ?? device.mdev?.tracking;
+  const migration = tracking?.migration ?? [];
+  const isMigration = number === 1 || number === 2 || number === 9;
+  const isLogging = number >= 6 && number <= 8;
+  const known = (isMigration && migration.length > 0) || (isLogging && tracking?.device === true);
+  if (!known) fail('ENOTTY');
+  if (number !== 1 || verbs !== FEATURE_GET) return;
+  if (frame.tail.length < 8) fail('EINVAL');
+  const bits = migration.reduce((sum, word) => sum | (MIGRATION_BITS[word] ?? 0n), 0n);
+  new DataView(frame.tail.buffer, frame.tail.byteOffset, 8).setBigUint64(0, bits, true);
+}
