@@ -1,0 +1,117 @@
+/** A plan as text: what would be done to each container, why, and what it costs; then what is in the way. */
+import type { Step, StepKind } from '../steps/def.ts';
+import { describeAction, disruptionOf } from '../steps/index.ts';
+import { explainBlocker } from './blockers.ts';
+import { countOf } from './text.ts';
+import type { Blocker, Plan } from './types.ts';
+
+/** A run of text with what it is, for whoever colours it. */
+export interface Span {
+  readonly text: string;
+  readonly tone: 'plain' | 'title' | 'add' | 'change' | 'remove' | 'warn' | 'dim';
+}
+
+/** The plan as lines of spans. */
+export function formatPlan(plan: Plan): readonly (readonly Span[])[] {
+  const lines: Span[][] = [];
+  for (const { cell, containers } of plan.cells) {
+    const steps = plan.steps.filter((step) => step.cell === cell);
+    const blocked = plan.blocked.filter((blocker) => containers.includes(blocker.container));
+    if (steps.length === 0 && blocked.length === 0) continue;
+    lines.push([{ text: titleOf(containers), tone: 'title' }]);
+    lines.push(...blockedLines(blocked), ...stepLines(steps), []);
+  }
+  lines.push(
+    ...plan.notes.map(({ container, text }) => [span(`note: ${container}: ${text}`, 'dim')]),
+  );
+  if (plan.notes.length > 0) lines.push([]);
+  lines.push([span(summaryOf(plan), 'title')]);
+  return lines;
+}
+
+function span(text: string, tone: Span['tone'] = 'plain'): Span {
+  return { text, tone };
+}
+
+function titleOf(containers: readonly string[]): string {
+  return containers.length === 1
+    ? (containers[0] ?? '')
+    : `${containers.join(', ')}  (one cell: they succeed or fail together)`;
+}
+
+const MARKS: { readonly [K in StepKind]: readonly [string, Span['tone']] } = {
+  'open-context': ['+', 'add'],
+  'bind-driver': ['+', 'add'],
+  'open-device': ['+', 'add'],
+  'alloc-ioas': ['+', 'add'],
+  'alloc-hwpt': ['+', 'add'],
+  'attach-device': ['+', 'add'],
+  'rename-container': ['~', 'change'],
+  'set-huge-pages': ['~', 'change'],
+  'allow-iovas': ['~', 'change'],
+  'set-dirty-tracking': ['~', 'change'],
+  'release-driver': ['-', 'remove'],
+  'detach-device': ['-', 'remove'],
+  'destroy-hwpt': ['-', 'remove'],
+  'destroy-ioas': ['-', 'remove'],
+  'close-device': ['-', 'remove'],
+  'close-context': ['-', 'remove'],
+};
+
+const WIDTH_MAX = 78;
+
+function stepLines(steps: readonly Step[]): readonly Span[][] {
+  const rows = steps.map((step) => ({
+    step,
+    text: describeAction(step),
+    cost: costOf(step),
+  }));
+  const width = Math.min(WIDTH_MAX, Math.max(0, ...rows.map(({ text }) => text.length)));
+  return rows.map(({ step, text, cost }) => {
+    const [mark, tone] = isMove(step) ? (['~', 'change'] as const) : MARKS[step.kind];
+    return [
+      span(`  ${step.id.padEnd(4)}`, 'dim'),
+      span(`${mark} `, tone),
+      span(text.padEnd(width)),
+      span(`  ${cost.padEnd(8)}`, cost === '' ? 'plain' : 'warn'),
+      span(`  ${step.why}`, 'dim'),
+    ];
+  });
+}
+
+function isMove(step: Step): boolean {
+  return step.kind === 'attach-device' && step.args.replaces !== null;
+}
+
+function costOf(step: Step): string {
+  const disruption = disruptionOf(step);
+  return disruption === 'none' ? '' : `[${disruption}]`;
+}
+
+function blockedLines(blocked: readonly Blocker[]): readonly Span[][] {
+  return blocked.flatMap((blocker) => {
+    const { text, remedy } = explainBlocker(blocker);
+    return [
+      [span('  ! ', 'remove'), span(`${blocker.kind}: ${text}`)],
+      [span(`      = ${remedy}`, 'dim')],
+    ];
+  });
+}
+
+/** The last line: what the plan comes to. */
+export function summaryOf(plan: Plan): string {
+  const { summary, untouched } = plan;
+  const rest = untouched.length > 0 ? `; ${countOf(untouched.length, 'container')} untouched` : '';
+  const blocked = summary.blocked > 0 ? `; ${countOf(summary.blocked, 'blocker')}: see above` : '';
+  if (summary.steps === 0) {
+    return summary.blocked > 0 ? `Nothing can be done${blocked}${rest}` : `Nothing to do${rest}`;
+  }
+  const parts = [
+    countOf(summary.steps, 'step'),
+    countOf(summary.resets, 'reset'),
+    countOf(summary.replaces, 'replace'),
+    countOf(summary.outages, 'outage'),
+    countOf(summary.kernelCalls, 'kernel call'),
+  ];
+  return `Plan: ${parts.join(', ')}${rest}${blocked}`;
+}
