@@ -27,17 +27,11 @@ import {
 import { expectationsOf } from './expect.ts';
 import { lanesOf } from './lanes.ts';
 import { notesOf } from './notes.ts';
+import { DEFAULT_OPTIONS } from './planner-options.ts';
 import { RULES } from './rules/index.ts';
 import { orderSteps } from './step-list.ts';
 import type { Blocker, Plan, PlanOptions, PlanSummary } from './types.ts';
 import { buildWorld, type World } from './world.ts';
-
-/** What a one-shot caller allows: nothing beyond the config. */
-export const DEFAULT_OPTIONS: PlanOptions = {
-  removals: 'now',
-  removalsAllowed: null,
-  confirmed: [],
-};
 
 /** Plans the fewest steps that make the host what the config says. */
 export function planHost(

@@ -1,0 +1,38 @@
+/** The verbs. A new one is a file and a line here. */
+import type { Verb } from '../verb.ts';
+
+/** A verb by name, loaded when it is used. */
+export interface CommandEntry {
+  readonly name: string;
+  readonly summary: string;
+  load(): Promise<Verb>;
+}
+
+/** All verbs, in the order in which a newcomer meets them. */
+export const COMMANDS: readonly CommandEntry[] = [
+  {
+    name: 'validate',
+    summary: 'check the files of a config',
+    load: async () => (await import('./validate.ts')).validate,
+  },
+  {
+    name: 'plan',
+    summary: 'show what would be done, and why',
+    load: async () => (await import('./plan.ts')).plan,
+  },
+  {
+    name: 'apply',
+    summary: 'plan, apply and verify',
+    load: async () => (await import('./apply.ts')).apply,
+  },
+  {
+    name: 'graph',
+    summary: 'show contexts, containers, page tables and devices',
+    load: async () => (await import('./graph.ts')).graph,
+  },
+  {
+    name: 'schema',
+    summary: 'print a JSON schema',
+    load: async () => (await import('./schema.ts')).schema,
+  },
+];

@@ -1,0 +1,60 @@
+/** Options that several verbs share, declared once. */
+import { type Command, Option } from 'commander';
+import { DEFAULT_OPTIONS } from '../plan/planner-options.ts';
+import type { PlanOptions } from '../plan/types.ts';
+import type { ColourChoice } from './colour.ts';
+import { collect, wholeNumber } from './verb.ts';
+
+/** `-o`. */
+export interface OutputOption {
+  readonly output: 'text' | 'json';
+}
+
+/** The option `-o text|json`. */
+export function outputOption(): Option {
+  return new Option('-o, --output <format>', 'text or json')
+    .choices(['text', 'json'])
+    .default('text');
+}
+
+/** `--color`. */
+export interface ColourOption {
+  readonly color: ColourChoice;
+}
+
+/** The option `--color auto|always|never`. */
+export function colourOption(): Option {
+  return new Option('--color <when>', 'auto, always or never')
+    .choices(['auto', 'always', 'never'])
+    .default('auto');
+}
+
+/** Declares what every verb with a host takes. */
+export function declareHost(command: Command): Command {
+  return command
+    .option('--host <file>', 'work on this Host file; no kernel is touched')
+    .option('--host-name <name>', 'match `hosts` against this name')
+    .option('--trace', 'print every kernel call to stderr');
+}
+
+/** What a person allows beyond the config. */
+export interface GuardOptions {
+  readonly allowRemovals?: number;
+  readonly confirm?: readonly string[];
+}
+
+/** Declares the guards of plan and apply. */
+export function declareGuards(command: Command): Command {
+  return command
+    .option('--allow-removals <n>', 'devices that may be removed by absence', wholeNumber(0))
+    .option('--confirm <name>', 'confirm a deletion or outage; may be repeated', collect);
+}
+
+/** The planner's options from the guards. */
+export function planOptionsOf({ allowRemovals, confirm }: GuardOptions): PlanOptions {
+  return {
+    ...DEFAULT_OPTIONS,
+    removalsAllowed: allowRemovals ?? null,
+    confirmed: confirm ?? [],
+  };
+}

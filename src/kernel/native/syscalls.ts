@@ -1,0 +1,112 @@
+/** The port over the running kernel. */
+import {
+  closeSync,
+  constants,
+  openSync,
+  promises,
+  readdirSync,
+  readlinkSync,
+  readSync,
+  realpathSync,
+  statSync,
+} from 'node:fs';
+import { type Fd, type FileStat, type IoctlArg, SyscallError, type Syscalls } from '../port.ts';
+import { errnoName } from '../uapi/errno.ts';
+import { addressOf, closeAsync, ioctl, ioctlAsync } from './libc.ts';
+
+/** The system calls of the kernel that runs. */
+export function nativeSyscalls(): Syscalls {
+  return {
+    open: (path) => named('open', path, () => openSync(path, OPEN_FLAGS) as Fd),
+    ioctl: (fd, request, arg) => checked('ioctl', `fd ${fd}`, ioctl(fd, request, linked(arg))),
+    readText: (path) => named('read', path, () => readText(path)),
+    readDir: (path) => named('readdir', path, () => readdirSync(path)),
+    readLink: (path) => named('readlink', path, () => readlinkSync(path)),
+    realPath: (path) => named('realpath', path, () => realpathSync.native(path)),
+    stat: (path) => named('stat', path, () => statOf(path)),
+    slow: {
+      async ioctl(fd, request, arg) {
+        const bytes = linked(arg);
+        const returned = await ioctlAsync(fd, request, bytes);
+        keepAlive(arg);
+        return checked('ioctl', `fd ${fd}`, returned);
+      },
+      async close(fd) {
+        checked('close', `fd ${fd}`, await closeAsync(fd));
+      },
+      async writeText(path, text) {
+        try {
+          await promises.writeFile(path, text, { flag: constants.O_WRONLY });
+        } catch (error) {
+          throw translated('write', path, error);
+        }
+      },
+    },
+  };
+}
+
+/** libuv adds O_CLOEXEC to every open. */
+const OPEN_FLAGS = constants.O_RDWR;
+
+/** Writes the addresses of what the pointers lead to into the struct. */
+function linked({ bytes, pointers }: IoctlArg): Uint8Array {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  for (const { offset, target } of pointers) {
+    view.setBigUint64(offset, addressOf(target), true);
+  }
+  return bytes;
+}
+
+/** Buffers behind pointers must outlive the call: naming them after it keeps the collector away. */
+function keepAlive(arg: IoctlArg): void {
+  for (const { target } of arg.pointers) {
+    if (target.length < 0) throw new RangeError('a buffer has a length');
+  }
+}
+
+/** sysfs and procfs files are read in one piece into one buffer: half the cost of readFileSync. */
+let buffer = Buffer.allocUnsafeSlow(1 << 16);
+
+function readText(path: string): string {
+  const fd = openSync(path, constants.O_RDONLY);
+  try {
+    let length = 0;
+    for (;;) {
+      const count = readSync(fd, buffer, length, buffer.length - length, null);
+      if (count === 0) return buffer.toString('utf8', 0, length);
+      length += count;
+      if (length < buffer.length) continue;
+      const larger = Buffer.allocUnsafeSlow(buffer.length * 2);
+      buffer.copy(larger, 0, 0, length);
+      buffer = larger;
+    }
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function statOf(path: string): FileStat {
+  const stat = statSync(path);
+  const major = Math.floor(stat.rdev / 256) & 0xfff;
+  const minor = (stat.rdev & 0xff) | ((stat.rdev >>> 12) & 0xfff00);
+  return { rdev: stat.rdev === 0 ? null : `${major}:${minor}`, uid: stat.uid };
+}
+
+function checked(syscall: string, on: string, returned: number): number {
+  if (returned < 0) throw new SyscallError(syscall, errnoName(returned), on);
+  return returned;
+}
+
+function named<T>(syscall: string, path: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw translated(syscall, path, error);
+  }
+}
+
+/** Node's own errors carry the errno as a negative number; our names are the kernel's. */
+function translated(syscall: string, path: string, error: unknown): unknown {
+  const { errno } = error as NodeJS.ErrnoException;
+  return typeof errno === 'number' ? new SyscallError(syscall, errnoName(errno), path) : error;
+}
