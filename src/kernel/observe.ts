@@ -133,7 +133,10 @@ function readTracking(
         ? readFeature(syscalls, file, FEATURE_MIGRATION)
         : 0n;
       const migration = MIGRATION_FLAGS.filter((_, bit) => ((bits >> BigInt(bit)) & 1n) === 1n);
-      tracking.set(key, { device: logs ? 'yes' : 'no', migration: migration.toSorted() });
+      tracking.set(key, {
+        device: logs ? 'yes' : 'no',
+        migration: migration.toSorted(compareText),
+      });
     }
   }
   return tracking;

@@ -14,40 +14,70 @@ export function readPciDevices(
   variantOf: (modalias: string) => string | null,
 ): readonly PciDevice[] {
   const indexOf = vfIndexes(reader);
-  return (reader.names(PCI, null) ?? []).filter(isBdf).map((bdf) => {
-    const dir = `${PCI}/${bdf}`;
-    const entries = new Set(reader.names(dir, bdf) ?? []);
-    const text = (name: string): string | null =>
-      entries.has(name) ? reader.text(`${dir}/${name}`, bdf) : null;
-    const link = (name: string): string | null =>
-      entries.has(name) ? reader.linkName(`${dir}/${name}`, bdf) : null;
-    const pciClass = hexDigits(text('class'));
-    const pf = link('physfn') as Bdf | null;
-    const index = pf === null ? null : indexOf(pf, bdf);
-    const override = text('driver_override');
-    const numaNode = Number(text('numa_node') ?? -1);
-    const group = link('iommu_group');
-    return {
-      kind: 'pci',
-      key: bdf,
-      vendor: hexDigits(text('vendor')),
-      device: hexDigits(text('device')),
-      class: pciClass,
-      numaNode: numaNode < 0 ? null : numaNode,
-      vf: pf === null || index === null ? null : { pf, index },
-      bridge: pciClass.startsWith('0604'),
-      group: group === null ? null : (Number(group) as GroupId),
-      iommu: link('iommu'),
-      devSet: pf === null ? devSetOf(reader, bdf) : bdf,
-      reset: (text('reset_method') ?? '').split(' ').filter((word) => word !== ''),
-      driver: link('driver'),
-      driverOverride: override === null || override === '(null)' ? null : override,
-      cdev: entries.has('vfio-dev') ? readCdev(reader, dir, bdf) : null,
-      variantDriver: variantOf(text('modalias') ?? ''),
-      holders: [],
-      tracking: NOT_ASKED,
-    };
-  });
+  return (reader.names(PCI, null) ?? [])
+    .filter(isBdf)
+    .map((bdf) => readPciDevice(new Attributes(reader, bdf), variantOf, indexOf));
+}
+
+/** The attributes of one function: what the directory does not list is not asked for, because a failed open costs more than a listing. */
+class Attributes {
+  readonly reader: Reader;
+  readonly bdf: Bdf;
+  readonly dir: string;
+  readonly #entries: ReadonlySet<string>;
+
+  constructor(reader: Reader, bdf: Bdf) {
+    this.reader = reader;
+    this.bdf = bdf;
+    this.dir = `${PCI}/${bdf}`;
+    this.#entries = new Set(reader.names(this.dir, bdf) ?? []);
+  }
+
+  has(name: string): boolean {
+    return this.#entries.has(name);
+  }
+
+  text(name: string): string {
+    return this.has(name) ? (this.reader.text(`${this.dir}/${name}`, this.bdf) ?? '') : '';
+  }
+
+  link(name: string): string | null {
+    return this.has(name) ? this.reader.linkName(`${this.dir}/${name}`, this.bdf) : null;
+  }
+}
+
+function readPciDevice(
+  attributes: Attributes,
+  variantOf: (modalias: string) => string | null,
+  indexOf: (pf: Bdf, vf: Bdf) => number | null,
+): PciDevice {
+  const { reader, bdf, dir } = attributes;
+  const pciClass = hexDigits(attributes.text('class'));
+  const pf = attributes.link('physfn') as Bdf | null;
+  const index = pf === null ? null : indexOf(pf, bdf);
+  const override = attributes.text('driver_override');
+  const numaNode = Number(attributes.text('numa_node') || -1);
+  const group = attributes.link('iommu_group');
+  return {
+    kind: 'pci',
+    key: bdf,
+    vendor: hexDigits(attributes.text('vendor')),
+    device: hexDigits(attributes.text('device')),
+    class: pciClass,
+    numaNode: numaNode < 0 ? null : numaNode,
+    vf: pf === null || index === null ? null : { pf, index },
+    bridge: pciClass.startsWith('0604'),
+    group: group === null ? null : (Number(group) as GroupId),
+    iommu: attributes.link('iommu'),
+    devSet: pf === null ? devSetOf(reader, bdf) : bdf,
+    reset: attributes.text('reset_method').split(' ').filter(Boolean),
+    driver: attributes.link('driver'),
+    driverOverride: override === '' || override === '(null)' ? null : override,
+    cdev: attributes.has('vfio-dev') ? readCdev(reader, dir, bdf) : null,
+    variantDriver: variantOf(attributes.text('modalias')),
+    holders: [],
+    tracking: NOT_ASKED,
+  };
 }
 
 /** Reads every mdev. */
@@ -130,6 +160,6 @@ function parseRegions(text: string): readonly ReservedRegion[] {
     });
 }
 
-function hexDigits(text: string | null): string {
-  return (text ?? '').replace(/^0x/, '');
+function hexDigits(text: string): string {
+  return text.replace(/^0x/, '');
 }

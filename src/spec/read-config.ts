@@ -107,20 +107,24 @@ function foreignIssue(document: SpecDocument): SpecIssue | null {
   if (apiVersion !== API_VERSION) {
     return document.issue(['apiVersion'], {
       rule: 'AD2001',
-      message: `apiVersion ${JSON.stringify(apiVersion) ?? 'is missing'}${apiVersion === undefined ? '' : ' is not one of ours'}`,
+      message:
+        apiVersion === undefined
+          ? 'apiVersion is missing'
+          : `apiVersion ${JSON.stringify(apiVersion)} is not one of ours`,
       remedy: `write \`apiVersion: ${API_VERSION}\`, or annotate a document of another tool with config.kubernetes.io/local-config: "true"`,
     });
   }
   if (kind === 'Container') return null;
+  if (kind === 'Host') {
+    return document.issue(['kind'], {
+      rule: 'AD2001',
+      message: 'a Host is not part of a config',
+      remedy: 'move the file out of the config directory and give it with `--host FILE`',
+    });
+  }
   return document.issue(['kind'], {
     rule: 'AD2001',
-    message:
-      kind === 'Host'
-        ? 'a Host is not part of a config'
-        : `kind ${JSON.stringify(kind) ?? 'is missing'}`,
-    remedy:
-      kind === 'Host'
-        ? 'move the file out of the config directory and give it with `--host FILE`'
-        : 'write `kind: Container`',
+    message: kind === undefined ? 'kind is missing' : `kind ${JSON.stringify(kind)} is not ours`,
+    remedy: 'write `kind: Container`',
   });
 }

@@ -48,7 +48,10 @@ function parseJson(file: TextFile): SpecDocument | null {
 }
 
 function issuesOf(document: SpecDocument): readonly SpecIssue[] {
-  const header = document.value as { readonly apiVersion?: unknown; readonly kind?: unknown };
+  const header = document.value as {
+    readonly apiVersion?: unknown;
+    readonly kind?: unknown;
+  } | null;
   const isMap = typeof header === 'object' && header !== null && !Array.isArray(header);
   if (!isMap || header.apiVersion !== API_VERSION || header.kind !== 'Host') {
     return [

@@ -7,6 +7,7 @@ import type { SpecIssue } from './issues.ts';
 import type {
   ClaimDocument,
   ContainerDocument,
+  DirtyTrackingDocument,
   IovaRangeText,
   SelectorDocument,
 } from './types.generated.ts';
@@ -18,31 +19,48 @@ export function resolveContainer(document: SpecDocument): {
 } {
   const { metadata, spec } = document.value as ContainerDocument;
   const issues: SpecIssue[] = [];
-  const { mode = 'none', by = 'iommu', active = false } = spec.dirtyTracking ?? {};
-  if (active && mode === 'none') issues.push(nothingToTrack(document));
   const claims = (spec.devices ?? []).flatMap((claim, index) =>
     resolveClaim(document, claim, ['spec', 'devices', index], issues),
   );
+  const { groupMates, deletion, state, nesting } = { ...DEFAULTS, ...spec };
   const container: ContainerSpec = {
     name: metadata.name,
     place: document.placeOf(['metadata', 'name']),
     labels: metadata.labels ?? {},
     hosts: spec.hosts ?? null,
     context: spec.iommufd ?? metadata.name,
-    dirtyTracking: { mode, by, active, place: document.placeOf(['spec', 'dirtyTracking']) },
-    nesting: spec.nesting ?? false,
+    dirtyTracking: resolveTracking(document, spec.dirtyTracking ?? {}, issues),
+    nesting,
     iova: {
       allow: resolveRanges(document, spec.iova?.allow ?? [], issues),
       hugePages: spec.iova?.hugePages ?? true,
     },
     claims,
-    driver: { name: spec.driver?.name ?? 'vfio-pci', take: spec.driver?.take ?? 'unbound' },
-    groupMates: spec.groupMates ?? 'block',
-    deletion: spec.deletion ?? 'allow',
+    driver: { ...DEFAULT_DRIVER, ...spec.driver },
+    groupMates,
+    deletion,
     formerly: spec.formerly ?? [],
-    state: spec.state ?? 'present',
+    state,
   };
   return { container, issues };
+}
+
+const DEFAULTS = {
+  groupMates: 'block',
+  deletion: 'allow',
+  state: 'present',
+  nesting: false,
+} as const;
+
+const DEFAULT_DRIVER = { name: 'vfio-pci', take: 'unbound' } as const;
+
+function resolveTracking(
+  document: SpecDocument,
+  { mode = 'none', by = 'iommu', active = false }: DirtyTrackingDocument,
+  issues: SpecIssue[],
+): ContainerSpec['dirtyTracking'] {
+  if (active && mode === 'none') issues.push(nothingToTrack(document));
+  return { mode, by, active, place: document.placeOf(['spec', 'dirtyTracking']) };
 }
 
 function nothingToTrack(document: SpecDocument): SpecIssue {

@@ -2,6 +2,7 @@
 import { assert, present } from '../../base/assert.ts';
 import { type Bdf, busOf, type DeviceKey } from '../../base/ids.ts';
 import type {
+  GroupDocument,
   HostDocument,
   IommuDocument,
   MdevDeviceDocument,
@@ -19,23 +20,7 @@ export interface Hardware {
 /** Builds the hardware of a Host document. */
 export function buildHardware({ spec }: HostDocument): Hardware {
   const iommus = new Map((spec.iommus ?? []).map((doc) => [doc.name, iommuOf(doc)]));
-  const groups = new Map<number, SimGroup>();
-  for (const doc of spec.groups ?? []) {
-    groups.set(doc.id, {
-      id: doc.id,
-      iommu: doc.iommu === undefined ? null : (iommus.get(doc.iommu) ?? null),
-      reserved: (doc.reserved ?? []).map(({ start, last, type }) => ({
-        start: BigInt(start),
-        last: BigInt(last),
-        type,
-      })),
-      members: [],
-      owner: null,
-      hwpt: null,
-      attached: new Set(),
-      holders: [],
-    });
-  }
+  const groups = new Map((spec.groups ?? []).map((doc) => [doc.id, groupOf(doc, iommus)]));
   const devices = new Map<DeviceKey, SimDevice>();
   for (const doc of spec.devices ?? []) {
     const group = doc.group === undefined ? null : (groups.get(doc.group) ?? null);
@@ -50,6 +35,23 @@ export function buildHardware({ spec }: HostDocument): Hardware {
     if (group !== undefined) groups.get(group)?.holders.push(holder);
   }
   return { iommus, groups, devices };
+}
+
+function groupOf(doc: GroupDocument, iommus: ReadonlyMap<string, SimIommu>): SimGroup {
+  return {
+    id: doc.id,
+    iommu: doc.iommu === undefined ? null : (iommus.get(doc.iommu) ?? null),
+    reserved: (doc.reserved ?? []).map(({ start, last, type }) => ({
+      start: BigInt(start),
+      last: BigInt(last),
+      type,
+    })),
+    members: [],
+    owner: null,
+    hwpt: null,
+    attached: new Set(),
+    holders: [],
+  };
 }
 
 /** A context without objects. */

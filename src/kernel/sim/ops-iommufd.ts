@@ -206,15 +206,16 @@ function allocate(context: SimContext, frame: Frame): void {
   if ((dataType === 0) !== (dataLength === 0)) fail('EINVAL');
   const { device } = find(context, frame.number('dev_id'), 'device');
   const target = context.objects.get(frame.number('pt_id'));
-  if (target?.type === 'hwpt')
-    return allocateNested(target.nestParent, target.auto, flags, dataLength);
-  if (target?.type !== 'ioas') return fail('EINVAL');
+  if (target?.type === 'hwpt') {
+    allocateNested(target.nestParent, target.auto, flags, dataLength);
+  }
+  const ioas = target?.type === 'ioas' ? target : fail('EINVAL');
   const known = HWPT_ALLOC_NEST_PARENT | HWPT_ALLOC_DIRTY_TRACKING;
   const dirty = (flags & HWPT_ALLOC_DIRTY_TRACKING) !== 0;
   const nestParent = (flags & HWPT_ALLOC_NEST_PARENT) !== 0;
   if ((flags & ~known) !== 0 || (flags & FAULT_ID_VALID) !== 0 || dataType !== 0)
     fail('EOPNOTSUPP');
-  frame.set('out_hwpt_id', hwptFor(device, target, { dirty, nestParent, auto: false }));
+  frame.set('out_hwpt_id', hwptFor(device, ioas, { dirty, nestParent, auto: false }));
 }
 
 function hwptFor(
@@ -231,8 +232,8 @@ function allocateNested(
   auto: boolean,
   flags: number,
   dataLength: number,
-): void {
+): never {
   if ((flags & ~FAULT_ID_VALID) !== 0 || dataLength === 0) fail('EOPNOTSUPP');
   if (auto || !nestParent) fail('EINVAL');
-  fail('EOPNOTSUPP');
+  return fail('EOPNOTSUPP');
 }
