@@ -48,7 +48,8 @@ export function parseYaml(file: TextFile, nodesMax = NODES_MAX): Parsed {
     if (issues.length > before || doc.contents === null) continue;
     const reader = new NodeReader(file, issues, nodesMax);
     const value = reader.read(doc.contents as Node, 0);
-    if (value !== null) documents.push(new SpecDocument(file, doc.contents as Node, value));
+    if (value !== null && !reader.isMisread)
+      documents.push(new SpecDocument(file, doc.contents as Node, value));
   }
   return { documents, issues };
 }
@@ -105,6 +106,8 @@ class NodeReader {
   readonly #issues: SpecIssue[];
   readonly #nodesMax: number;
   #nodes = 0;
+  /** True where part of the document was refused, so that what is left of it would only give false problems. */
+  isMisread = false;
 
   constructor(file: TextFile, issues: SpecIssue[], nodesMax: number) {
     this.#file = file;
@@ -162,6 +165,7 @@ class NodeReader {
   }
 
   #refuseAlias(node: Node): null {
+    this.isMisread = true;
     this.#issue(
       node,
       'AD1008',
@@ -172,11 +176,13 @@ class NodeReader {
   }
 
   #refuseTag(node: Node): null {
+    this.isMisread = true;
     this.#issue(node, 'AD1009', 'tags (`!...`) are not allowed', 'remove the tag');
     return null;
   }
 
   #tooMuch(node: Node, depth: number): null {
+    this.isMisread = true;
     const message =
       depth > DEPTH_MAX
         ? `nested more than ${DEPTH_MAX} levels deep`

@@ -2,7 +2,7 @@
  * A device goes onto a page table: VFIO_DEVICE_ATTACH_IOMMUFD_PT. On a device that is attached
  * already the same call is a replace and moves every attached mate of its IOMMU group.
  */
-import { draftContext } from '../graph/draft.ts';
+import { draftContext, draftDevice } from '../graph/draft.ts';
 import { formatRef } from '../graph/refs.ts';
 import { defineStep } from './def.ts';
 
@@ -20,6 +20,7 @@ export const attachDevice = defineStep('attach-device', {
   predict({ context: name, container, device, candidates, alsoMoves }, draft) {
     const context = draftContext(draft, name);
     for (const key of [device, ...alsoMoves]) {
+      draftDevice(draft, name, key);
       context.devices.set(key, { key, attachment: { container, pt: candidates[0] } });
     }
   },

@@ -1,4 +1,6 @@
 /** The end of an iommufd context: the kernel frees what is still in it. */
+import { assert } from '../base/assert.ts';
+import { draftContext } from '../graph/draft.ts';
 import { defineStep } from './def.ts';
 
 /** The step `close-context`. */
@@ -7,6 +9,8 @@ export const closeContext = defineStep('close-context', {
   disruption: () => 'none',
   kernelCalls: () => 1,
   predict({ context }, draft) {
+    const { devices, containers } = draftContext(draft, context);
+    assert(devices.size === 0 && containers.size === 0, `context ${context} is empty`);
     draft.contexts.delete(context);
   },
   undo: () => null,

@@ -1,5 +1,7 @@
 /** A page table that no device uses any more is freed: IOMMU_DESTROY. */
-import { draftContainer } from '../graph/draft.ts';
+import { assert } from '../base/assert.ts';
+import { draftContainer, draftContext } from '../graph/draft.ts';
+import { attachedTo } from '../graph/query.ts';
 import { formatRef } from '../graph/refs.ts';
 import { defineStep } from './def.ts';
 
@@ -9,6 +11,8 @@ export const destroyHwpt = defineStep('destroy-hwpt', {
   disruption: () => 'none',
   kernelCalls: () => 1,
   predict({ context, container, hwpt }, draft) {
+    const inUse = attachedTo(draftContext(draft, context), hwpt);
+    assert(inUse.length === 0, `no device is on HWPT ${hwpt} when it is destroyed`);
     draftContainer(draft, context, container).hwpts.delete(hwpt);
   },
   undo: () => null,

@@ -1,5 +1,6 @@
 /** A container ends: IOMMU_DESTROY of its IOAS, once no HWPT and no mdev uses it. */
-import { draftContext } from '../graph/draft.ts';
+import { assert } from '../base/assert.ts';
+import { draftContainer, draftContext } from '../graph/draft.ts';
 import { formatRef } from '../graph/refs.ts';
 import { defineStep } from './def.ts';
 
@@ -9,6 +10,8 @@ export const destroyIoas = defineStep('destroy-ioas', {
   disruption: () => 'none',
   kernelCalls: () => 1,
   predict({ context, container }, draft) {
+    const { hwpts } = draftContainer(draft, context, container);
+    assert(hwpts.size === 0, `the HWPTs of ${container} are freed before its IOAS`);
     draftContext(draft, context).containers.delete(container);
   },
   undo: () => null,

@@ -1,5 +1,5 @@
 /** A device leaves its page table: VFIO_DEVICE_DETACH_IOMMUFD_PT. With its last member the group is blocked: DMA faults. */
-import { draftContext } from '../graph/draft.ts';
+import { draftContext, draftDevice } from '../graph/draft.ts';
 import { formatRef } from '../graph/refs.ts';
 import { defineStep } from './def.ts';
 
@@ -10,6 +10,7 @@ export const detachDevice = defineStep('detach-device', {
   disruption: () => 'outage',
   kernelCalls: () => 1,
   predict({ context, device }, draft) {
+    draftDevice(draft, context, device);
     draftContext(draft, context).devices.set(device, { key: device, attachment: null });
   },
   undo: ({ context, device, from }) => ({

@@ -9,7 +9,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import type { Bdf } from '../../src/base/ids.ts';
+import { type Bdf, compareText } from '../../src/base/ids.ts';
 
 const PCI = '/sys/bus/pci/devices';
 
@@ -17,7 +17,7 @@ const PCI = '/sys/bus/pci/devices';
 export function functions(vendor: string, device: string): readonly Bdf[] {
   return (readdirSync(PCI) as Bdf[])
     .filter((bdf) => readId(bdf, 'vendor') === vendor && readId(bdf, 'device') === device)
-    .sort();
+    .sort(compareText);
 }
 
 /** The `edu` functions on the root bus: each alone in its group. */

@@ -36,9 +36,7 @@ const BOOTS = {
   mock: { append: 'intel_iommu=off', devices: [] },
 };
 
-main().then((code) => {
-  process.exitCode = code;
-});
+process.exitCode = await main();
 
 async function main() {
   const kernel = findKernel();

@@ -28,9 +28,11 @@ export class Faults {
     this.#countdown = { left: n, errno };
   }
 
-  /** True once the call that `failNth` asked for has come. */
-  get fired(): boolean {
-    return this.#countdown === null;
+  /** Takes `failNth` back; true where its call had come. */
+  disarm(): boolean {
+    const fired = this.#countdown === null;
+    this.#countdown = null;
+    return fired;
   }
 
   /** Throws SyscallError where this call is to fail. */

@@ -143,7 +143,12 @@ function emitClose(
 
 function leaveReason(emitter: Emitter, key: DeviceKey, container: string | null): string {
   const assignment = emitter.world.selection.assigned.get(key);
-  if (assignment?.container === container && container !== null) return `${container} is rebuilt`;
+  if (assignment !== undefined && assignment.container === container) {
+    const target = emitter.containerNamed(container);
+    return target?.rebuild
+      ? `${container} is emptied, so that its huge-page option can change`
+      : `${container} goes to context ${target?.wanted.spec.context ?? '?'}`;
+  }
   if (assignment) return `goes to ${assignment.container} (${formatPlace(assignment.place)})`;
   return container === null ? 'no container claims it' : `${container} no longer claims it`;
 }
