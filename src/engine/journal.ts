@@ -201,9 +201,11 @@ function changed(context: HeldContext, change: ObjectChange): HeldContext {
   }
 }
 
+/** Devices stay sorted, so that two ways to one state look the same. */
 function withDevice(context: HeldContext, { key, fd, devId, pt }: HeldDevice): HeldContext {
   const others = context.devices.filter((device) => device.key !== key);
-  return { ...context, devices: [...others, { key, fd, devId, pt }] };
+  const devices = [...others, { key, fd, devId, pt }];
+  return { ...context, devices: devices.sort((a, b) => compareText(a.key, b.key)) };
 }
 
 function onPageTable(
