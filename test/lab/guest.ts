@@ -148,3 +148,10 @@ export class Cli {
 function readId(bdf: string, file: string): string {
   return readFileSync(`${PCI}/${bdf}/${file}`, 'utf8').trim().slice(2);
 }
+
+/** The device file of an mdev. */
+export function mdevCdev(uuid: string): string {
+  const [name] = readdirSync(`/sys/bus/mdev/devices/${uuid}/vfio-dev`);
+  if (name === undefined) throw new Error(`${uuid} has no device file`);
+  return name;
+}

@@ -73,13 +73,13 @@ function feature({ device }: DeviceCall, frame: Frame): void {
   if ((verbs & ~(FEATURE_GET | FEATURE_SET | FEATURE_PROBE)) !== 0) fail('EINVAL');
   const both = FEATURE_GET | FEATURE_SET;
   if ((verbs & both) === both && (verbs & FEATURE_PROBE) === 0) fail('EINVAL');
-  if (verbs === 0) fail('EINVAL');
   const tracking = device.pci?.tracking ?? device.mdev?.tracking;
   const migration = tracking?.migration ?? [];
   const isMigration = number === 1 || number === 2 || number === 9;
   const isLogging = number >= 6 && number <= 8;
   const known = (isMigration && migration.length > 0) || (isLogging && tracking?.device === true);
   if (!known) fail('ENOTTY');
+  if (verbs === 0) fail('EINVAL');
   if (number !== 1 || verbs !== FEATURE_GET) return;
   if (frame.tail.length < 8) fail('EINVAL');
   const bits = migration.reduce((sum, word) => sum | (MIGRATION_BITS[word] ?? 0n), 0n);
