@@ -23,11 +23,16 @@ export interface OpenedHost extends ManagedHost {
   readonly document: HostDocument | null;
 }
 
-/** Opens the host that the options name. On the running kernel, without iommufd it ends with 69, without rights with 77. */
-export async function openHost(options: HostOptions, io: Io): Promise<OpenedHost> {
-  return options.host === undefined
-    ? openKernel(options, io)
-    : openModel(options.host, options, io);
+/** Opens the host that the options name. On the running kernel, where iommufd is needed, its absence is 69 and a missing right 77. */
+export async function openHost(
+  options: HostOptions,
+  io: Io,
+  needs: 'iommufd' | 'sysfs' = 'iommufd',
+): Promise<OpenedHost> {
+  if (options.host !== undefined) return openModel(options.host, options, io);
+  const kernel = await openKernel(options, io);
+  if (needs === 'iommufd') await requireIommufd(kernel.syscalls);
+  return kernel;
 }
 
 async function openModel(path: string, options: HostOptions, io: Io): Promise<OpenedHost> {
@@ -55,7 +60,6 @@ async function openKernel(options: HostOptions, io: Io): Promise<OpenedHost> {
   setExit(exitNow);
   const clock = systemClock();
   const native = nativeSyscalls();
-  await requireIommufd(native);
   return {
     syscalls: traceIf(options, native, clock, io),
     journal: new MemoryJournal(),

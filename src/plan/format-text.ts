@@ -11,8 +11,11 @@ export interface Span {
   readonly tone: 'plain' | 'title' | 'add' | 'change' | 'remove' | 'warn' | 'dim';
 }
 
+/** A line of spans. */
+export type SpanLine = readonly Span[];
+
 /** The plan as lines of spans. */
-export function formatPlan(plan: Plan): readonly (readonly Span[])[] {
+export function formatPlan(plan: Plan): readonly SpanLine[] {
   const lines: Span[][] = [];
   for (const { cell, containers } of plan.cells) {
     const steps = plan.steps.filter((step) => step.cell === cell);

@@ -21,7 +21,7 @@ export const graph = defineVerb<HostOptions & OutputOption>({
     declareHost(command).addOption(outputOption());
   },
   async act(_paths, options, io) {
-    const host = await openHost(options, io);
+    const host = await openHost(options, io, 'sysfs');
     const { graph: live } = observeHost(host);
     const json = (): string => JSON.stringify(graphToJson(live), null, 2);
     io.stdout(`${options.output === 'json' ? json() : formatGraph(live)}\n`);

@@ -31,6 +31,21 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./graph.ts')).graph,
   },
   {
+    name: 'watch',
+    summary: 'follow a config: apply every change until SIGTERM',
+    load: async () => (await import('./watch.ts')).watch,
+  },
+  {
+    name: 'snapshot',
+    summary: 'write this host as a Host file',
+    load: async () => (await import('./snapshot.ts')).snapshot,
+  },
+  {
+    name: 'doctor',
+    summary: 'say what this kernel and host lack, and what to do',
+    load: async () => (await import('./doctor.ts')).doctor,
+  },
+  {
     name: 'schema',
     summary: 'print a JSON schema',
     load: async () => (await import('./schema.ts')).schema,
