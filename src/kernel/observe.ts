@@ -48,7 +48,7 @@ export function observe(syscalls: Syscalls, options: ObserveOptions): Observatio
   );
   const here = new Set<number>(groups.map((group) => group.id));
   return {
-    host: options.hostName ?? reader.text('/proc/sys/kernel/hostname', null) ?? 'localhost',
+    host: options.hostName ?? readHostName(reader),
     bootId: reader.text('/proc/sys/kernel/random/boot_id', null),
     kernel: readKernel(reader, release, [...pci, ...mdevs]),
     iommus,
@@ -63,6 +63,12 @@ export function observe(syscalls: Syscalls, options: ObserveOptions): Observatio
     contexts: options.held.map((held) => probeContext(syscalls, held)),
     unreadable: reader.failures,
   };
+}
+
+/** A machine whose name was never set is called `(none)` by the kernel. */
+function readHostName(reader: Reader): string {
+  const name = reader.text('/proc/sys/kernel/hostname', null);
+  return name === null || name === '(none)' ? 'localhost' : name;
 }
 
 function complete<D extends PciDevice | MdevDevice>(

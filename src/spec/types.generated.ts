@@ -226,10 +226,31 @@ apiVersion: "autodomain.dev/v1alpha1"
  * Kind of the document.
  */
 kind: "Host"
-metadata: Metadata
+metadata: HostMetadata
 spec: HostSpecDocument
 status?: HostStatusDocument
 simulation?: SimulationDocument
+}
+/**
+ * Names the object.
+ */
+export interface HostMetadata {
+/**
+ * Name of the host, as the kernel knows it; `hosts` patterns match it.
+ */
+name: string
+/**
+ * Free labels; they have no effect.
+ */
+labels?: {
+[k: string]: string
+}
+/**
+ * Free annotations; `config.kubernetes.io/local-config: "true"` makes autodomain skip the document.
+ */
+annotations?: {
+[k: string]: string
+}
 }
 /**
  * The hardware and the kernel.

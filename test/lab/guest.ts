@@ -46,6 +46,12 @@ export function unbind(bdf: Bdf): void {
   writeFileSync(`${PCI}/${bdf}/driver_override`, '\n');
 }
 
+/** Gives a function back to the driver that the kernel would choose. */
+export function rebindNative(bdf: Bdf): void {
+  unbind(bdf);
+  writeFileSync('/sys/bus/pci/drivers_probe', bdf);
+}
+
 /** Binds a function to vfio-pci and returns the name of its device file. */
 export function bindVfio(bdf: Bdf): string {
   if (driverOf(bdf) !== 'vfio-pci') {
