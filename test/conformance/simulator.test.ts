@@ -1,7 +1,8 @@
 /** The conformance suite on the simulator, once on an IOMMU that tracks dirty pages and once on one that does not. */
 import { Machine } from '../../src/kernel/sim/machine.ts';
 import { hostIn, testClock } from '../support/world.ts';
-import { conformance, type Target } from './suite.ts';
+import type { Target } from './rig.ts';
+import { conformance } from './suite.ts';
 
 function target(tracks: boolean): Target {
   const document = hostIn('test/cases/host.yaml');

@@ -1,0 +1,78 @@
+/** What every conformance case works with: a target, a fresh context, and files that are closed afterwards. */
+import { afterEach, beforeEach } from 'vitest';
+import type { DevId, HwptId, IoasId } from '../../src/base/ids.ts';
+import { allocHwpt, openIommufd } from '../../src/kernel/iommufd.ts';
+import type { Fd, Syscalls } from '../../src/kernel/port.ts';
+import { bindIommufd, openDevice } from '../../src/kernel/vfio.ts';
+
+/** The devices that a target offers, as names of their device files. */
+export interface Target {
+  readonly syscalls: Syscalls;
+  /** Two PCI functions, each alone in its group. */
+  readonly single: readonly [string, string] | null;
+  /** Two PCI functions of one group. */
+  readonly mates: readonly [string, string] | null;
+  readonly mdev: string | null;
+  /** Is the IOMMU of `single` able to track dirty pages. */
+  readonly tracks: boolean;
+}
+
+/** The errno of a refusal, or `ok`. */
+export async function answerOf(work: () => unknown): Promise<string> {
+  try {
+    await work();
+    return 'ok';
+  } catch (error) {
+    const { errno } = error as { errno?: unknown };
+    if (typeof errno === 'string') return errno;
+    throw error;
+  }
+}
+
+/** An id that no context has. */
+export const GONE = 1000 as never;
+
+/** Hands for the cases. */
+export interface Rig {
+  readonly name: string;
+  readonly target: Target;
+  readonly syscalls: Syscalls;
+  /** The context of the case that runs. */
+  readonly iommufd: Fd;
+  /** Closes the file after the case. */
+  keep(fd: Fd): Fd;
+  bound(cdev: string, context?: Fd): Promise<{ fd: Fd; devId: DevId }>;
+  hwptOf(devId: DevId, ptId: IoasId, flags?: number): Promise<HwptId>;
+}
+
+/** A rig on a target; it declares what happens before and after each case. */
+export function rigOn(name: string, target: Target): Rig {
+  const { syscalls } = target;
+  let files: Fd[] = [];
+  let iommufd: Fd;
+  const keep = (fd: Fd): Fd => {
+    files.push(fd);
+    return fd;
+  };
+  beforeEach(() => {
+    files = [];
+    iommufd = keep(openIommufd(syscalls));
+  });
+  afterEach(async () => {
+    for (const fd of files.reverse()) await syscalls.slow.close(fd);
+  });
+  return {
+    name,
+    target,
+    syscalls,
+    keep,
+    get iommufd() {
+      return iommufd;
+    },
+    async bound(cdev, context = iommufd) {
+      const fd = keep(openDevice(syscalls, cdev));
+      return { fd, devId: await bindIommufd(syscalls, fd, context) };
+    },
+    hwptOf: (devId, ptId, flags = 0) => allocHwpt(syscalls, iommufd, { devId, ptId, flags }),
+  };
+}
