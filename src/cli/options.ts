@@ -26,14 +26,23 @@ export interface ColourOption {
 export function colourOption(): Option {
   return new Option('--color <when>', 'auto, always or never')
     .choices(['auto', 'always', 'never'])
-    .default('auto');
+    .default('auto')
+    .env('AUTODOMAIN_COLOR');
 }
 
 /** Declares what every verb with a host takes. */
 export function declareHost(command: Command): Command {
   return command
-    .option('--host <file>', 'work on this Host file; no kernel is touched')
-    .option('--host-name <name>', 'match `hosts` against this name')
+    .addOption(
+      new Option('--host <file>', 'work on this Host file; no kernel is touched').env(
+        'AUTODOMAIN_HOST',
+      ),
+    )
+    .addOption(
+      new Option('--host-name <name>', 'match `hosts` against this name').env(
+        'AUTODOMAIN_HOST_NAME',
+      ),
+    )
     .option('--trace', 'print every kernel call to stderr');
 }
 

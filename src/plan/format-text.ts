@@ -17,8 +17,14 @@ export type SpanLine = readonly Span[];
 /** The plan as lines of spans. */
 export function formatPlan(plan: Plan): readonly SpanLine[] {
   const lines: Span[][] = [];
+  const stepsOf = new Map<string, Step[]>();
+  for (const step of plan.steps) {
+    const list = stepsOf.get(step.cell);
+    if (list) list.push(step);
+    else stepsOf.set(step.cell, [step]);
+  }
   for (const { cell, containers } of plan.cells) {
-    const steps = plan.steps.filter((step) => step.cell === cell);
+    const steps = stepsOf.get(cell) ?? [];
     const blocked = plan.blocked.filter((blocker) => containers.includes(blocker.container));
     if (steps.length === 0 && blocked.length === 0) continue;
     lines.push([{ text: titleOf(containers), tone: 'title' }]);

@@ -113,6 +113,7 @@ async function attempt(
   }
   for (const { text } of done.drift) io.stderr(`not as planned: ${text}\n`);
   io.stderr(`${formatSummary(done.plan, done.result, done.drift)}\n`);
+  if (done.result.cells.some((cell) => cell.result === 'interrupted')) return signalCode(io.signal);
   return exitCodeOfAttempt(done.plan, done.result, done.drift);
 }
 
@@ -152,7 +153,7 @@ function report(event: ApplyEvent, io: Io): void {
   }
 }
 
-/** Applies here, holds until a signal, and lets go. Where nothing became ready, it lets go at once. */
+/** Applies here, holds what became ready until a signal, and lets go. Where nothing did, it lets go at once. */
 async function applyHere(
   host: OpenedHost,
   loaded: LoadedConfig,
@@ -160,19 +161,24 @@ async function applyHere(
   io: Io,
 ): Promise<number> {
   const code = await attempt(host, loaded, options, io);
-  const holds = isHolding(host);
-  if (holds && !io.signal.aborted && (code === EXIT.done || code === EXIT.refused)) {
+  if (isServing(host) && !io.signal.aborted) {
     io.stderr('holding; SIGTERM or SIGINT lets go\n');
     await untilAborted(io.signal);
   }
-  if (!isHolding(host)) return code;
+  if (host.journal.contexts().length === 0) return code;
   const { letGo } = await import('../hold.ts');
   const left = await letGo(host, options.parallel, io);
   return code === EXIT.done ? left : code;
 }
 
-function isHolding(host: ManagedHost): boolean {
-  return host.journal.contexts().length > 0;
+/** True where a container lives: a failed cell may also leave a context with nothing but open devices. */
+function isServing(host: ManagedHost): boolean {
+  return host.journal.contexts().some((context) => context.containers.length > 0);
+}
+
+/** The shell's code for a process that a signal ended. */
+function signalCode(signal: AbortSignal): number {
+  return signal.reason === 'SIGTERM' ? 143 : 130;
 }
 
 function untilAborted(signal: AbortSignal): Promise<void> {

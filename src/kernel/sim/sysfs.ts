@@ -148,19 +148,23 @@ class DeviceDirs {
     fixed: Readonly<Record<string, TreeNode | null>>,
     override: TreeNode | null,
   ): TreeNode {
-    const entries = (): Record<string, TreeNode | null> => ({
-      ...fixed,
-      driver_override: override,
-      driver: device.driver === null ? null : link(`../../../bus/drivers/${device.driver}`),
-      'vfio-dev': device.cdev === null ? null : cdevDir(device.cdev),
-    });
+    const names = Object.keys(fixed).filter((name) => fixed[name] !== null);
+    const driver = (): TreeNode | null =>
+      device.driver === null ? null : link(`../../../bus/drivers/${device.driver}`);
+    const files = (): TreeNode | null => (device.cdev === null ? null : cdevDir(device.cdev));
     const real = `/sys/devices/${realPathOf(device)}`;
     return {
       type: 'dir',
       real,
-      names: () => Object.entries(entries()).flatMap(([name, node]) => (node ? [name] : [])),
+      names: () => [
+        ...names,
+        ...(override === null ? [] : ['driver_override']),
+        ...(device.driver === null ? [] : ['driver']),
+        ...(device.cdev === null ? [] : ['vfio-dev']),
+      ],
       child: (name) => {
-        if (name === 'driver' || name === 'vfio-dev') return entries()[name] ?? null;
+        if (name === 'driver') return driver();
+        if (name === 'vfio-dev') return files();
         if (name === 'driver_override') return override;
         return Object.hasOwn(fixed, name) ? (fixed[name] ?? null) : null;
       },
