@@ -33,11 +33,7 @@ export function colourOption(): Option {
 /** Declares what every verb with a host takes. */
 export function declareHost(command: Command): Command {
   return command
-    .addOption(
-      new Option('--host <file>', 'work on this Host file; no kernel is touched').env(
-        'AUTODOMAIN_HOST',
-      ),
-    )
+    .option('--host <file>', 'work on this Host file; no kernel is touched')
     .addOption(
       new Option('--host-name <name>', 'match `hosts` against this name').env(
         'AUTODOMAIN_HOST_NAME',

@@ -1,4 +1,5 @@
 /** What an operator should know of a plan although nothing is wrong: splits, waits, and facts that are missing. */
+import { endpointsOf, groupOf } from '../graph/query.ts';
 import { fitOf } from './compatible.ts';
 import { countOf, listOf } from './text.ts';
 import type { PlanNote } from './types.ts';
@@ -8,7 +9,7 @@ import { iommuOf, type Wanted, type World } from './world.ts';
 export function notesOf(world: World, isOpen: (container: string) => boolean): readonly PlanNote[] {
   const notes = world.wanted
     .filter(({ spec }) => isOpen(spec.name))
-    .flatMap((wanted) => [...splitNote(world, wanted), ...acceptedMates(wanted)]);
+    .flatMap((wanted) => [...splitNote(world, wanted), ...acceptedMates(world, wanted)]);
   const waits = world.waiting.map((container) => ({
     container,
     text: 'a removal waits for its grace to end',
@@ -35,12 +36,15 @@ function splitNote(world: World, { spec, devices }: Wanted): readonly PlanNote[]
   ];
 }
 
-function acceptedMates({ spec }: Wanted): readonly PlanNote[] {
+/** Members of a group that nobody listed and that the config accepts by name of the risk. */
+function acceptedMates(world: World, { spec, devices }: Wanted): readonly PlanNote[] {
   if (spec.groupMates !== 'accept') return [];
-  return [
-    {
-      container: spec.name,
-      text: 'groupMates is accept: unlisted members of its IOMMU groups could do DMA through it',
-    },
-  ];
+  const groups = new Set(devices.map(groupOf));
+  const mates = [...groups].flatMap((group) =>
+    group === null ? [] : endpointsOf(world.graph, group).map(({ key }) => key),
+  );
+  const unlisted = mates.filter((key) => !world.selection.assigned.has(key));
+  if (unlisted.length === 0) return [];
+  const text = `${listOf(unlisted)} could do DMA through it: groupMates is accept`;
+  return [{ container: spec.name, text }];
 }

@@ -8,6 +8,7 @@ import {
   readlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Bdf, compareText } from '../../src/base/ids.ts';
 
@@ -95,7 +96,7 @@ export function pageTableRoots(): ReadonlyMap<string, string> {
 
 /** Writes the files of a config and returns their directory. */
 export function writeConfig(files: Readonly<Record<string, string>>): string {
-  const dir = mkdtempSync('/tmp/config-');
+  const dir = mkdtempSync(join(tmpdir(), 'config-'));
   chmodSync(dir, 0o755);
   for (const [name, text] of Object.entries(files)) writeFileSync(join(dir, name), text);
   return dir;
@@ -120,7 +121,7 @@ export class Cli {
 
   constructor(args: readonly string[], options: { readonly uid?: number } = {}) {
     this.process = spawn(process.execPath, ['bin/autodomain.cjs', ...args], {
-      env: { ...process.env, AUTODOMAIN_RUN_DIR: '/tmp/autodomain' },
+      env: { ...process.env, AUTODOMAIN_RUN_DIR: join(tmpdir(), 'autodomain') },
       ...(options.uid === undefined ? {} : { uid: options.uid, gid: options.uid }),
     });
     this.process.stdout?.on('data', (data) => {

@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
-  cacheDir: '/tmp/vitest',
+  cacheDir: '/run/tmp/vitest',
   test: {
     include: [`test/lab/suites/${process.env['LAB_BOOT'] ?? 'none'}-*.lab.test.ts`],
     testTimeout: 120_000,
