@@ -107,14 +107,24 @@ export function readGroups(reader: Reader, devices: readonly PciDevice[]): reado
     if (list) list.push(device);
     else members.set(device.group, [device]);
   }
-  return [...members]
-    .sort(([a], [b]) => a - b)
-    .map(([id, group]) => ({
-      id,
-      iommu: group.find((device) => device.iommu !== null)?.iommu ?? null,
-      reserved: parseRegions(reader.text(`${GROUPS}/${id}/reserved_regions`, `group:${id}`) ?? ''),
-      members: group.map((device) => device.key),
-    }));
+  const sorted = [...members].sort(([a], [b]) => a - b);
+  for (const [id, group] of sorted) crossCheck(reader, id, group);
+  return sorted.map(([id, group]) => ({
+    id,
+    iommu: group.find((device) => device.iommu !== null)?.iommu ?? null,
+    reserved: parseRegions(reader.text(`${GROUPS}/${id}/reserved_regions`, `group:${id}`) ?? ''),
+    members: group.map((device) => device.key),
+  }));
+}
+
+/** A group's own list of members against the links of the devices: where they differ, a device came or went meanwhile, and nothing is planned from it. */
+function crossCheck(reader: Reader, id: GroupId, group: readonly PciDevice[]): void {
+  const listed = reader.names(`${GROUPS}/${id}/devices`, `group:${id}`) ?? [];
+  const linked = new Set<string>(group.map((device) => device.key));
+  const differs = listed.filter(isBdf).filter((bdf) => !linked.has(bdf));
+  if (differs.length === 0 && listed.length >= linked.size) return;
+  const what = `members of IOMMU group ${id}: its list and the devices' links differ`;
+  reader.failures.push({ what, errno: 'ESTALE', about: `group:${id}` });
 }
 
 function readCdev(reader: Reader, dir: string, about: string): string | null {
