@@ -1,6 +1,7 @@
 // Boots a real kernel with a real iommufd in QEMU and runs the lab's suites inside it, once with
 // VT-d and real PCI devices, once without an IOMMU for iommufd's selftest mock. QEMU's exit code
 // says nothing: the verdict is what the guest wrote, and no verdict is a failure.
+// `npm run test:lab -- vtd fuzz` boots one guest and runs one suite; LAB_SEED and LAB_SEQUENCES reach it.
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
@@ -44,10 +45,10 @@ async function main() {
   requireProgram('busybox', 'busybox-static');
   if (!existsSync(join(repo, 'dist/cli/bin.js')))
     fail('dist is missing: run `npm run build` first');
-  const only = process.argv[2];
+  const [only, suite = '*'] = process.argv.slice(2);
   const results = [];
   for (const name of Object.keys(BOOTS)) {
-    if (only === undefined || only === name) results.push(await boot(name, kernel));
+    if (only === undefined || only === name) results.push(await boot(name, kernel, suite));
   }
   const sum = (key) => results.reduce((total, result) => total + result[key], 0);
   const failed =
@@ -88,7 +89,7 @@ function fail(message) {
   process.exit(1);
 }
 
-async function boot(name, kernel) {
+async function boot(name, kernel, suite) {
   const out = mkdtempSync(join(tmpdir(), `autodomain-lab-${name}-`));
   const { append, devices } = BOOTS[name];
   const args = [
@@ -98,7 +99,7 @@ async function boot(name, kernel) {
     ...['-machine', 'q35,kernel-irqchip=split', '-kernel', kernel],
     ...[
       '-append',
-      `console=ttyS0 ${COMMON} init=${repo}/test/lab/init.sh ${append} lab.boot=${name} lab.repo=${repo} lab.node=${process.execPath}`,
+      `console=ttyS0 ${COMMON} init=${repo}/test/lab/init.sh ${append} lab.boot=${name} lab.repo=${repo} lab.node=${process.execPath} lab.suite=${suite}${passedOn()}`,
     ],
     ...devices.flatMap(([driver, options]) => ['-device', `${driver},${options}`]),
     ...share('host', '/', 'readonly=on,multidevs=remap'),
@@ -127,6 +128,14 @@ async function boot(name, kernel) {
     failed: verdict?.numFailedTests ?? 0,
     skipped: verdict?.numPendingTests ?? 0,
   };
+}
+
+/** Settings of the suites that the environment gives, for the kernel's command line. */
+function passedOn() {
+  return ['SEED', 'SEQUENCES']
+    .filter((name) => /^[0-9]+$/.test(process.env[`LAB_${name}`] ?? ''))
+    .map((name) => ` lab.${name.toLowerCase()}=${process.env[`LAB_${name}`]}`)
+    .join('');
 }
 
 function share(tag, path, options) {

@@ -3,7 +3,9 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   cacheDir: '/run/tmp/vitest',
   test: {
-    include: [`test/lab/suites/${process.env['LAB_BOOT'] ?? 'none'}-*.lab.test.ts`],
+    include: [
+      `test/lab/suites/${process.env['LAB_BOOT'] ?? 'none'}-${process.env['LAB_SUITE'] ?? '*'}.lab.test.ts`,
+    ],
     testTimeout: 120_000,
     hookTimeout: 120_000,
     pool: 'forks',
