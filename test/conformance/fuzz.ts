@@ -124,7 +124,7 @@ function anyCall(
       onContext(
         'IOMMU_IOAS_ALLOW_IOVAS',
         { ioas_id: id(), num_iovas: 1 },
-        { ranges: [page(), page() + 0x8fffn] },
+        { ranges: random() < 0.3 ? [0xfe000000n, 0xffffffffn] : [page(), page() + 0x8fffn] },
       ),
     () =>
       onContext(
