@@ -10,7 +10,10 @@ import type { HwptFlags } from '../steps/def.ts';
 export type Fit = 'yes' | 'no' | 'unknown';
 
 /** True where the HWPT has every property that is needed; it may have more. */
-export function hasProperties(hwpt: Hwpt, need: HwptFlags): boolean {
+export function hasProperties(
+  hwpt: Pick<Hwpt, 'dirtyTracking' | 'nesting'>,
+  need: HwptFlags,
+): boolean {
   return (!need.dirtyTracking || hwpt.dirtyTracking !== 'none') && (!need.nesting || hwpt.nesting);
 }
 

@@ -2,7 +2,7 @@
 import type { Cells } from './cells.ts';
 import { needOf } from './need.ts';
 import type { Expectation } from './types.ts';
-import { iommuOf, type Wanted, type World } from './world.ts';
+import { contextsThatEnd, iommuOf, type Wanted, type World } from './world.ts';
 
 /** The expectations of every cell that nothing blocks. */
 export function expectationsOf(
@@ -25,7 +25,11 @@ export function expectationsOf(
     const cell = cells.ofContext(world.holdings.get(key)?.context ?? '');
     if (isOpen(cell)) expected.push({ kind: 'released', cell, device: key });
   }
-  return [...expected, ...goneContexts(world, cells, isOpen)];
+  for (const context of contextsThatEnd(world)) {
+    const cell = cells.ofContext(context);
+    if (isOpen(cell)) expected.push({ kind: 'context-gone', cell, context });
+  }
+  return expected;
 }
 
 function ofContainer(world: World, wanted: Wanted, cell: string): readonly Expectation[] {
@@ -40,25 +44,4 @@ function ofContainer(world: World, wanted: Wanted, cell: string): readonly Expec
   });
   const { allow, hugePages } = iova;
   return [{ kind: 'container', cell, container, context, allow, hugePages }, ...attached];
-}
-
-function goneContexts(
-  world: World,
-  cells: Cells,
-  isOpen: (cell: string) => boolean,
-): readonly Expectation[] {
-  const needed = new Set(world.wanted.map(({ spec }) => spec.context));
-  const gone: Expectation[] = [];
-  for (const context of world.graph.contexts.values()) {
-    const cell = cells.ofContext(context.name);
-    if (needed.has(context.name) || !isOpen(cell)) continue;
-    const going = world.removals.filter((removal) => removal.context === context.name).length;
-    const stays = [...context.devices.keys()].some(
-      (key) => !world.leaving.has(key) && !world.selection.assigned.has(key),
-    );
-    if (going === context.containers.size && !stays) {
-      gone.push({ kind: 'context-gone', cell, context: context.name });
-    }
-  }
-  return gone;
 }

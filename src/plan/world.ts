@@ -66,6 +66,22 @@ export function iommuOf(graph: Graph, device: Device): Iommu | null {
     : null;
 }
 
+/** Live contexts that no wanted container is in and in which nothing stays: by name. */
+export function contextsThatEnd(world: World): readonly string[] {
+  const needed = new Set(world.wanted.map(({ spec }) => spec.context));
+  const removed = new Map<string, number>();
+  for (const { context } of world.removals) removed.set(context, (removed.get(context) ?? 0) + 1);
+  const goes = (key: DeviceKey): boolean =>
+    world.leaving.has(key) || world.selection.assigned.has(key);
+  return [...world.graph.contexts.values()]
+    .filter((context) => {
+      if (needed.has(context.name)) return false;
+      if ((removed.get(context.name) ?? 0) < context.containers.size) return false;
+      return [...context.devices.keys()].every(goes);
+    })
+    .map((context) => context.name);
+}
+
 function buildWanted(scope: Scope, selection: Selection): readonly Wanted[] {
   const devices = new Map<string, Device[]>();
   for (const [key, { container }] of selection.assigned) {

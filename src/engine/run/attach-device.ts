@@ -13,7 +13,8 @@ import { KernelError } from '../../kernel/call.ts';
 import { destroy } from '../../kernel/iommufd.ts';
 import type { Fd } from '../../kernel/port.ts';
 import { attachPt, detachPt } from '../../kernel/vfio.ts';
-import type { HwptFlags, StepFields } from '../../steps/def.ts';
+import { hasProperties } from '../../plan/compatible.ts';
+import type { StepFields } from '../../steps/def.ts';
 import { allocateFor } from './allocate.ts';
 import {
   contextFd,
@@ -87,7 +88,7 @@ async function attachOtherwise(
 ): Promise<StepDetail> {
   const { otherwise } = args;
   for (const hwpt of hwptsOf(args, run)) {
-    if (tried.has(hwpt.id) || !hasFlags(hwpt, otherwise.flags)) continue;
+    if (tried.has(hwpt.id) || !hasProperties(hwpt, otherwise.flags)) continue;
     if ((await tryAttach(args, run, hwpt.id)) === null) return chosen(hwpt.id);
   }
   const hwpt = await allocateFor(run, { ...args, ...otherwise });
@@ -106,12 +107,6 @@ async function attachOtherwise(
 function hwptsOf({ context, container }: AttachArgs, run: RunContext): readonly HeldHwpt[] {
   const { containers } = heldContext(run, context);
   return containers.find((each) => each.name === container)?.hwpts ?? [];
-}
-
-function hasFlags(hwpt: HeldHwpt, flags: HwptFlags): boolean {
-  return (
-    (!flags.dirtyTracking || hwpt.dirtyTracking !== 'none') && (!flags.nesting || hwpt.nesting)
-  );
 }
 
 function chosen(id: PageTableId): StepDetail {

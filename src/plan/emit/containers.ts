@@ -5,6 +5,7 @@ import { newRef } from '../../graph/refs.ts';
 import type { ObjectRef } from '../../graph/types.ts';
 import type { Removal } from '../scope.ts';
 import { formatPlace } from '../text.ts';
+import { contextsThatEnd } from '../world.ts';
 import { type Emitter, type PlacedContainer, TOKENS } from './emitter.ts';
 
 /** The IOAS of a container, live or to be made. */
@@ -121,24 +122,17 @@ export function removalReason({ container, why }: Removal): string {
 
 /** Emits the end of every context in which nothing is left. */
 export function emitClosedContexts(emitter: Emitter): void {
-  const { world } = emitter;
-  const needed = new Set(world.wanted.map(({ spec }) => spec.context));
-  for (const context of world.graph.contexts.values()) {
-    const cell = emitter.cells.ofContext(context.name);
-    if (needed.has(context.name) || !emitter.isOpen(cell)) continue;
-    const going = world.removals.filter((removal) => removal.context === context.name).length;
-    const staying = [...context.devices.keys()].some(
-      (key) => !world.leaving.has(key) && !world.selection.assigned.has(key),
-    );
-    if (going < context.containers.size || staying) continue;
+  for (const context of contextsThatEnd(emitter.world)) {
+    const cell = emitter.cells.ofContext(context);
+    if (!emitter.isOpen(cell)) continue;
     emitter.add(
-      { kind: 'close-context', args: { context: context.name } },
+      { kind: 'close-context', args: { context } },
       {
         cell,
         container: null,
         why: 'nothing is left in it',
-        lane: emitter.lanes.ofContext(context.name),
-        needs: [TOKENS.emptied(context.name)],
+        lane: emitter.lanes.ofContext(context),
+        needs: [TOKENS.emptied(context)],
       },
     );
   }
