@@ -67,7 +67,7 @@ const MARKS: { readonly [K in StepKind]: readonly [string, Span['tone']] } = {
   'close-context': ['-', 'remove'],
 };
 
-const WIDTH_MAX = 78;
+const WIDTH_MAX = 100;
 
 function stepLines(steps: readonly Step[]): readonly Span[][] {
   const rows = steps.map((step) => ({

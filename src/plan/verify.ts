@@ -56,7 +56,7 @@ function containerMisses(
   if (live.hugePages !== expected.hugePages) misses.push('its huge-page option differs');
   const used = new Set([...context.devices.values()].map((device) => device.attachment?.pt));
   for (const hwpt of live.hwpts.keys()) {
-    if (!used.has(hwpt)) misses.push(`HWPT ${formatRef(hwpt)} has no device`);
+    if (!used.has(hwpt)) misses.push(`${formatRef('HWPT', hwpt)} has no device`);
   }
   return misses;
 }
@@ -78,15 +78,15 @@ function attachmentMisses(
   if (expected.hwpt === null) return [];
   const live = graph.contexts.get(holding.context)?.containers.get(container);
   const hwpt = live?.hwpts.get(attachment.pt);
-  if (!hwpt) return [`${device} is on page table ${formatRef(attachment.pt)}, which is no HWPT`];
+  if (!hwpt) return [`${device} is on ${formatRef('HWPT', attachment.pt)}, which is not there`];
   const misses: string[] = [];
   if (!isTrackingAsExpected(expected.hwpt.dirtyTracking, hwpt.dirtyTracking)) {
     misses.push(
-      `HWPT ${formatRef(hwpt.ref)} of ${device}: dirty tracking is ${hwpt.dirtyTracking}, expected ${expected.hwpt.dirtyTracking}`,
+      `${formatRef('HWPT', hwpt.ref)} of ${device}: dirty tracking is ${hwpt.dirtyTracking}, expected ${expected.hwpt.dirtyTracking}`,
     );
   }
   if (expected.hwpt.nesting && !hwpt.nesting) {
-    misses.push(`HWPT ${formatRef(hwpt.ref)} of ${device} is no nesting parent`);
+    misses.push(`${formatRef('HWPT', hwpt.ref)} of ${device} is no nesting parent`);
   }
   return misses;
 }

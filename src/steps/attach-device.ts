@@ -3,17 +3,18 @@
  * already the same call is a replace and moves every attached mate of its IOMMU group.
  */
 import { draftContext, draftDevice } from '../graph/draft.ts';
-import { formatRef } from '../graph/refs.ts';
+import { formatRef, tableType } from '../graph/refs.ts';
 import { defineStep } from './def.ts';
 
 /** The step `attach-device`. */
 export const attachDevice = defineStep('attach-device', {
   describe({ device, container, candidates, replaces, alsoMoves }) {
     const mates = alsoMoves.length === 0 ? '' : ` with ${alsoMoves.join(', ')}`;
-    const target = `page table ${formatRef(candidates[0])} of ${container}`;
+    const type = tableType(device);
+    const target = `${formatRef(type, candidates[0])} of ${container}`;
     return replaces === null
       ? `attach ${device} to ${target}`
-      : `move ${device}${mates} from page table ${formatRef(replaces.pt)} of ${replaces.container} to ${target}`;
+      : `move ${device}${mates} from ${formatRef(type, replaces.pt)} of ${replaces.container} to ${target}`;
   },
   disruption: ({ replaces }) => (replaces === null ? 'none' : 'brief'),
   kernelCalls: () => 1,

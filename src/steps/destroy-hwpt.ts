@@ -7,7 +7,7 @@ import { defineStep } from './def.ts';
 
 /** The step `destroy-hwpt`. */
 export const destroyHwpt = defineStep('destroy-hwpt', {
-  describe: ({ container, hwpt }) => `destroy HWPT ${formatRef(hwpt)} of ${container}`,
+  describe: ({ container, hwpt }) => `destroy ${formatRef('HWPT', hwpt)} of ${container}`,
   disruption: () => 'none',
   kernelCalls: () => 1,
   predict({ context, container, hwpt }, draft) {

@@ -6,7 +6,7 @@ import { defineStep } from './def.ts';
 
 /** The step `destroy-ioas`. */
 export const destroyIoas = defineStep('destroy-ioas', {
-  describe: ({ container, ioas }) => `destroy IOAS ${formatRef(ioas)} of ${container}`,
+  describe: ({ container, ioas }) => `destroy ${formatRef('IOAS', ioas)} of ${container}`,
   disruption: () => 'none',
   kernelCalls: () => 1,
   predict({ context, container }, draft) {

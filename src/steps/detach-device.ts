@@ -1,12 +1,12 @@
 /** A device leaves its page table: VFIO_DEVICE_DETACH_IOMMUFD_PT. With its last member the group is blocked: DMA faults. */
 import { draftContext, draftDevice } from '../graph/draft.ts';
-import { formatRef } from '../graph/refs.ts';
+import { formatRef, tableType } from '../graph/refs.ts';
 import { defineStep } from './def.ts';
 
 /** The step `detach-device`. */
 export const detachDevice = defineStep('detach-device', {
   describe: ({ device, from }) =>
-    `detach ${device} from page table ${formatRef(from.pt)} of ${from.container}`,
+    `detach ${device} from ${formatRef(tableType(device), from.pt)} of ${from.container}`,
   disruption: () => 'outage',
   kernelCalls: () => 1,
   predict({ context, device }, draft) {

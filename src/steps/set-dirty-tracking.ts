@@ -7,7 +7,7 @@ import { defineStep } from './def.ts';
 /** The step `set-dirty-tracking`. */
 export const setDirtyTracking = defineStep('set-dirty-tracking', {
   describe: ({ container, hwpt, active }) =>
-    `switch dirty tracking ${active ? 'on' : 'off'} on HWPT ${formatRef(hwpt)} of ${container}`,
+    `turn dirty tracking ${active ? 'on' : 'off'} for ${formatRef('HWPT', hwpt)} of ${container}`,
   disruption: () => 'none',
   kernelCalls: () => 1,
   predict({ context, container, hwpt: ref, active }, draft) {

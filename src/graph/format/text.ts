@@ -38,10 +38,10 @@ function containerLines(
     ...(container.hugePages ? [] : ['4 KiB pages only']),
   ];
   const lines = [`  container ${container.name}`];
-  lines.push(`    IOAS ${[formatRef(container.ioas), ...options].join(', ')}`);
+  lines.push(`    ${[formatRef('IOAS', container.ioas), ...options].join(', ')}`);
   lines.push(...deviceLines(graph, context, container.ioas));
   for (const hwpt of container.hwpts.values()) {
-    lines.push(`    HWPT ${hwptText(hwpt)}`);
+    lines.push(`    ${hwptText(hwpt)}`);
     lines.push(...deviceLines(graph, context, hwpt.ref));
   }
   return lines;
@@ -54,7 +54,7 @@ function hwptText(hwpt: Hwpt): string {
     active: 'tracks dirty pages',
   }[hwpt.dirtyTracking];
   const words = [
-    formatRef(hwpt.ref),
+    formatRef('HWPT', hwpt.ref),
     tracking,
     ...(hwpt.nesting ? ['nesting parent'] : []),
     ...(hwpt.iommu === null ? [] : [`made for ${hwpt.iommu}`]),
