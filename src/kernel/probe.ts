@@ -2,7 +2,7 @@
  * What the kernel says of ids that the journal names: calls that only ask. No answer changes
  * anything; IOMMU_DESTROY and ATTACH, which would also tell, are never used for it.
  */
-import type { DeviceKey } from '../base/ids.ts';
+import type { DevId, DeviceKey } from '../base/ids.ts';
 import type { HeldContext, ObservedContext, ProbedObject } from '../graph/types.ts';
 import { call, KernelError } from './call.ts';
 import { canTrackDirty, getHugePages } from './iommufd.ts';
@@ -14,8 +14,8 @@ export function probeContext(syscalls: Syscalls, held: HeldContext): ObservedCon
   const iommufd = held.fd as Fd;
   const probed: ProbedObject[] = [];
   for (const container of held.containers) {
-    const ask = (id: number, journaled: ProbedObject['journaled']): void => {
-      probed.push({ id, journaled, found: classify(syscalls, iommufd, id) });
+    const ask = (id: number, journaled: 'ioas' | 'hwpt' | 'hwpt-dirty'): void => {
+      probed.push({ id, journaled, found: classify(syscalls, iommufd, id, journaled) });
     };
     ask(container.ioas, 'ioas');
     for (const hwpt of container.hwpts) {
@@ -24,36 +24,65 @@ export function probeContext(syscalls: Syscalls, held: HeldContext): ObservedCon
   }
   const hwInfo: { key: DeviceKey; dirtyTracking: boolean }[] = [];
   for (const { key, devId } of held.devices) {
-    const isMdev = !key.includes(':');
-    const found = classify(syscalls, iommufd, devId);
-    probed.push({ id: devId, journaled: isMdev ? 'mdev' : 'device', found });
-    if (found !== 'device') continue;
-    hwInfo.push({ key, dirtyTracking: canTrackDirty(syscalls, iommufd, devId) });
+    const journaled = key.includes(':') ? 'device' : 'mdev';
+    const tracks = hwInfoOf(syscalls, iommufd, devId);
+    const found = tracks === null ? classify(syscalls, iommufd, devId) : 'device';
+    probed.push({ id: devId, journaled, found });
+    if (tracks !== null) hwInfo.push({ key, dirtyTracking: tracks });
   }
   return { held, probed, hwInfo };
 }
 
-/** The type of the object behind an id, as far as this kernel tells types apart. */
-export function classify(syscalls: Syscalls, iommufd: Fd, id: number): ProbedObject['found'] {
-  if (answers(() => getHugePages(syscalls, iommufd, id as never)) === 'ok') return 'ioas';
-  if (answers(() => readBitmap(syscalls, iommufd, id, 0n)) === 'EINVAL') {
-    const dirty = answers(() => readBitmap(syscalls, iommufd, id, PAGE)) === 'ok';
-    return dirty ? 'hwpt-dirty' : 'hwpt';
+type Found = ProbedObject['found'];
+
+/** The type of the object behind an id, as far as this kernel tells types apart. What is expected is asked first, because it mostly is so. */
+export function classify(
+  syscalls: Syscalls,
+  iommufd: Fd,
+  id: number,
+  expected: Found = 'ioas',
+): Found {
+  const questions: readonly (() => Found | null)[] = [
+    () => (answers(() => getHugePages(syscalls, iommufd, id as never)) === 'ok' ? 'ioas' : null),
+    () => hwptKind(syscalls, iommufd, id),
+    () => (hwInfoOf(syscalls, iommufd, id as never) === null ? null : 'device'),
+  ];
+  const first = { ioas: 0, hwpt: 1, 'hwpt-dirty': 1, device: 2, untyped: 0 }[expected];
+  const order = [first, ...[0, 1, 2].filter((index) => index !== first)];
+  for (const index of order) {
+    const found = questions[index]?.() ?? null;
+    if (found !== null) return found;
   }
-  if (answers(() => canTrackDirty(syscalls, iommufd, id as never)) === 'ok') return 'device';
   return 'untyped';
 }
 
-const PAGE = 4096n;
+function hwptKind(syscalls: Syscalls, iommufd: Fd, id: number): Found | null {
+  const answer = answers(() => readBitmap(syscalls, iommufd, id, PAGE));
+  if (answer === 'ok') return 'hwpt-dirty';
+  return answer === 'EOPNOTSUPP' ? 'hwpt' : null;
+}
 
-/** A length of zero is refused with EINVAL for a HWPT only; one page with NO_CLEAR is refused with EOPNOTSUPP unless it can track. */
+/** Can the IOMMU of the device track; null where the id is no device. */
+function hwInfoOf(syscalls: Syscalls, iommufd: Fd, id: DevId): boolean | null {
+  try {
+    return canTrackDirty(syscalls, iommufd, id);
+  } catch (error) {
+    if (error instanceof KernelError) return null;
+    throw error;
+  }
+}
+
+/** A multiple of every page size that a kernel is built for. */
+const PAGE = 65536n;
+
+/** One page with NO_CLEAR: ENOENT but for a HWPT, which refuses with EOPNOTSUPP unless it can track. */
 function readBitmap(syscalls: Syscalls, iommufd: Fd, id: number, length: bigint): void {
   call(syscalls, iommufd, IOMMUFD_OPS.IOMMU_HWPT_GET_DIRTY_BITMAP, {
     hwpt_id: id,
-    flags: length === 0n ? 0 : HWPT_GET_DIRTY_BITMAP_NO_CLEAR,
+    flags: HWPT_GET_DIRTY_BITMAP_NO_CLEAR,
     length,
     page_size: length,
-    data: length === 0n ? null : new Uint8Array(8),
+    data: new Uint8Array(8),
   });
 }
 

@@ -42,7 +42,11 @@ export function excerptOf(
 
 /** Issues in the order of the files, the first ones only, without two of the same rule at one place. */
 export function listIssues(issues: readonly SpecIssue[]): IssueList {
-  const sorted = [...issues].sort(compareIssues);
+  // A word that is not allowed anyway need not be quoted.
+  const places = new Set(issues.filter(({ rule }) => rule !== 'AD1011').map(placeKey));
+  const sorted = issues
+    .filter((issue) => issue.rule !== 'AD1011' || !places.has(placeKey(issue)))
+    .sort(compareIssues);
   const unique = sorted.filter((issue, index) => {
     const before = sorted[index - 1];
     return before === undefined || compareIssues(before, issue) !== 0;
@@ -51,6 +55,10 @@ export function listIssues(issues: readonly SpecIssue[]): IssueList {
     issues: unique.slice(0, ISSUES_MAX),
     leftOut: Math.max(0, unique.length - ISSUES_MAX),
   };
+}
+
+function placeKey({ file, line, column }: Place): string {
+  return `${file}:${line}:${column}`;
 }
 
 function compareIssues(a: SpecIssue, b: SpecIssue): number {

@@ -32,7 +32,11 @@ const BAD: readonly (readonly [name: string, input: string | Uint8Array, expecte
   ['number for a vendor', `${HEAD}  devices: [{ select: { vendor: 8086 } }]\n`, 'AD2003 5:33'],
   ['float for an id', `${HEAD}  devices: [{ select: { device: 1e10 } }]\n`, 'AD2003 5:33'],
   ['base-60 address', `${HEAD}  devices: [{ pci: 0000:03:00.0 }]\n`, 'AD1011 5:20'],
-  ['1.1 truth value', `${HEAD}  groupMates: no\n`, 'AD1011 5:15'],
+  [
+    '1.1 truth value',
+    'apiVersion: autodomain.dev/v1alpha1\nkind: Container\nmetadata: { name: blue, labels: { a: yes } }\nspec: {}\n',
+    'AD1011 3:38',
+  ],
   [
     'octal count',
     `${HEAD}  devices: [{ select: { vendor: "8086" }, count: 017 }]\n`,
