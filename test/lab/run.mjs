@@ -32,6 +32,12 @@ const BOOTS = {
       ['pcie-pci-bridge', 'id=br2,bus=rp3'],
       ['edu', 'bus=br2,addr=1'],
       ['edu', 'bus=br2,addr=2'],
+      ['pcie-root-port', 'id=rp4,chassis=4,slot=4'],
+      ['nvme-subsys', 'id=ss0'],
+      [
+        'nvme',
+        'serial=v,subsys=ss0,bus=rp4,sriov_max_vfs=4,sriov_vq_flexible=8,sriov_vi_flexible=4,max_ioqpairs=10,msix_qsize=10',
+      ],
     ],
   },
   mock: { append: 'intel_iommu=off', devices: [] },
