@@ -4,9 +4,12 @@ import { leave } from './leave.ts';
 import { main } from './main.ts';
 
 const controller = new AbortController();
-const SIGNAL_CODES = { SIGINT: 130, SIGTERM: 143 } as const;
+const SIGNAL_CODES = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 
-for (const name of ['SIGINT', 'SIGTERM'] as const) {
+// A reader that went away (`| head`, a closed terminal) must not end a process that holds devices.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
+
+for (const name of ['SIGHUP', 'SIGINT', 'SIGTERM'] as const) {
   process.on(name, () => {
     if (controller.signal.aborted) leave(SIGNAL_CODES[name]);
     controller.abort(name);

@@ -8,7 +8,7 @@ export interface Io {
   ask(question: string): Promise<string | null>;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly isTerminal: { readonly stdin: boolean; readonly stdout: boolean };
-  /** Aborts on the first SIGINT or SIGTERM; the reason is the signal's name. */
+  /** Aborts on the first SIGINT, SIGTERM or SIGHUP; the reason is the signal's name. */
   readonly signal: AbortSignal;
   readonly pid: number;
 }

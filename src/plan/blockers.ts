@@ -143,7 +143,8 @@ const ROWS: Rows = {
 
 const FEATURE_REMEDIES: Readonly<Record<string, string>> = {
   iommufd: 'use a kernel with CONFIG_IOMMUFD (Debian leaves it out), and load the module iommufd',
-  'vfio-cdev': 'use a kernel with CONFIG_VFIO_DEVICE_CDEV (Linux 6.6 or later)',
+  'vfio-cdev':
+    'modprobe vfio-pci; if that changes nothing, use a kernel with CONFIG_VFIO_DEVICE_CDEV (Linux 6.6 or later)',
   'vfio-pci': 'load the module: modprobe vfio-pci',
 };
 

@@ -178,7 +178,8 @@ function isServing(host: ManagedHost): boolean {
 
 /** The shell's code for a process that a signal ended. */
 function signalCode(signal: AbortSignal): number {
-  return signal.reason === 'SIGTERM' ? 143 : 130;
+  const codes: Readonly<Record<string, number>> = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 };
+  return codes[String(signal.reason)] ?? 130;
 }
 
 function untilAborted(signal: AbortSignal): Promise<void> {
