@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { tidy } from './tidy/rules.ts';
+import { loadedBy, tidy } from './tidy/rules.ts';
 
 const paths = execFileSync(
   'git',
@@ -17,6 +17,19 @@ describe('the repository', () => {
   it('is tidy', () => {
     expect(paths.length).toBeGreaterThan(50);
     expect(tidy(paths.map((path) => ({ path, text: readFileSync(path, 'utf8') })))).toEqual([]);
+  });
+});
+
+describe('validate', () => {
+  it('loads neither the kernel, nor the engine, nor the planner', () => {
+    const read = (path: string): string => readFileSync(path, 'utf8');
+    const loaded = [
+      ...loadedBy('src/cli/bin.ts', read),
+      ...loadedBy('src/cli/commands/validate.ts', read),
+    ];
+    expect(loaded).toContain('src/spec/read-config.ts');
+    const heavy = /^src\/(kernel|engine|steps|graph|daemon)\/|planner\.ts|validate-host|colour/;
+    expect(loaded.filter((path) => heavy.test(path))).toEqual([]);
   });
 });
 

@@ -60,6 +60,22 @@ function resolveImport(from: string, target: string): string {
   return parts.join('/');
 }
 
+/** Every file that loading `entry` loads, itself included; what is imported only when used is not. */
+export function loadedBy(entry: string, read: (path: string) => string): readonly string[] {
+  const loaded = new Set<string>();
+  const visit = (path: string): void => {
+    if (loaded.has(path)) return;
+    loaded.add(path);
+    for (const match of read(path).matchAll(
+      /^(?:import|export)(?! type)[^;]*?from '(\.[^']+)'/gm,
+    )) {
+      visit(resolveImport(path, match[1] ?? ''));
+    }
+  };
+  visit(entry);
+  return [...loaded];
+}
+
 /** Every broken rule, as `path: what`. */
 export function tidy(files: readonly SourceText[]): readonly string[] {
   return files.flatMap((file) => [...layers(file), ...purity(file), ...texts(file), ...docs(file)]);
