@@ -123,7 +123,11 @@ async function boot(name, kernel, suite) {
     writeFileSync(join(kept, `${name}.log`), log);
     console.log(log || console_.slice(-4000));
     console.log(`lab ${name}: failed; the guest's console is in test/lab/out/${name}.console`);
-  } else for (const line of summary(verdict)) console.log(line);
+  } else {
+    for (const line of summary(verdict)) console.log(line);
+    for (const [figure] of read(join(out, 'vitest.log')).matchAll(/figure: .*$/gm))
+      console.log(`  ${figure}`);
+  }
   const uname = read(join(out, 'uname')).trim();
   rmSync(out, { recursive: true, force: true });
   console.log(`lab ${name}: ${seconds} s`);
