@@ -6,7 +6,10 @@
 import { holdingsOf } from '../graph/query.ts';
 import type { Graph, Iommu, PciDevice } from '../graph/types.ts';
 import { SyscallError, type Syscalls } from '../kernel/port.ts';
+import { explainBlocker } from '../plan/blockers.ts';
+import { planHost } from '../plan/planner.ts';
 import { formatHolders, listOf } from '../plan/text.ts';
+import type { Config } from '../spec/config.ts';
 
 /** One thing that was looked at. `fail`: devices cannot be used. `warn`: they can, but read this. */
 export interface Finding {
@@ -32,6 +35,27 @@ export async function examine(syscalls: Syscalls, graph: Graph): Promise<readonl
     ...graph.unreadable.map(({ what, errno }) =>
       warn('readable', `${what} could not be read (${errno})`, 'run as root to see everything'),
     ),
+  ];
+}
+
+/** What a config would meet on this host: its blockers, and the drivers that it would bind. */
+export function examineConfig(config: Config, graph: Graph): readonly Finding[] {
+  const { blocked, steps } = planHost(config, graph);
+  return [
+    ...blocked.map((blocker) => {
+      const { text, remedy } = explainBlocker(blocker);
+      return bad(blocker.kind, `${blocker.container}: ${text}`, remedy);
+    }),
+    ...steps.flatMap((step) => {
+      if (step.kind !== 'bind-driver') return [];
+      const { device, driver } = step.args;
+      return [
+        ok(
+          'driverless',
+          `${step.container}: ${device} has no driver and will be bound to ${driver}`,
+        ),
+      ];
+    }),
   ];
 }
 

@@ -1,9 +1,10 @@
 /** `autodomain doctor`: is this kernel and host fit. */
 import { EXIT } from '../../base/errors.ts';
-import { examine, type Finding, isFit } from '../../engine/doctor.ts';
+import { examine, examineConfig, type Finding, isFit } from '../../engine/doctor.ts';
 import { observeHost } from '../../engine/host.ts';
 import type { Span, SpanLine } from '../../plan/format-text.ts';
 import { render, wantsColour } from '../colour.ts';
+import { loadConfig } from '../inputs.ts';
 import { type HostOptions, openHost } from '../machine.ts';
 import {
   type ColourOption,
@@ -22,15 +23,20 @@ export const doctor = defineVerb<Options>({
   summary: 'Says what this kernel and host lack, and what to do about each. Exit 0: fit, 69: not.',
   examples: [
     ['autodomain doctor', 'before the first plan'],
+    ['autodomain doctor config/', 'and what this config would meet here'],
     ['autodomain doctor --host host.yaml', 'for a host that a file describes'],
   ],
   declare(command) {
-    declareHost(command).addOption(outputOption()).addOption(colourOption());
+    declareHost(command.argument('[path...]')).addOption(outputOption()).addOption(colourOption());
   },
-  async act(_paths, options, io) {
+  async act(paths, options, io) {
+    const config = paths.length === 0 ? null : loadConfig(paths, io).config;
     const host = await openHost(options, io, 'sysfs');
     const { graph } = observeHost(host);
-    const findings = await examine(host.syscalls, graph);
+    const findings = [
+      ...(await examine(host.syscalls, graph)),
+      ...(config === null ? [] : examineConfig(config, graph)),
+    ];
     const fit = isFit(findings);
     if (options.output === 'json') {
       const document = { formatVersion: '1.0', kind: 'Diagnosis', host: graph.host, fit, findings };

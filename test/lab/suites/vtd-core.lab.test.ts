@@ -201,6 +201,21 @@ describe('the core on a real kernel', () => {
     const fit = new Cli(['doctor']);
     expect(await fit.exited, fit.stdout).toBe(0);
     expect(fit.stdout).toContain('/dev/iommu opens');
+    unbind(edus[1] as Bdf);
+    const devices = pci(NVME, edus[1]);
+    const told = new Cli(['doctor', writeConfig({ 'n.yaml': container('n', { devices }) })]);
+    expect(await told.exited).toBe(69);
+    expect(told.stdout).toContain(`native-driver    n: ${NVME} is on the native driver nvme`);
+    const driverless = writeConfig({ 'd.yaml': container('d', { devices: pci(edus[1]) }) });
+    const bound = new Cli(['doctor', driverless]);
+    expect(await bound.exited).toBe(0);
+    expect(bound.stdout).toContain(`${edus[1]} has no driver and will be bound to vfio-pci`);
+    const holder = new Cli(['apply', driverless, '--hold', '--yes']);
+    await holder.says('holding;');
+    const held = new Cli(['doctor']);
+    await held.exited;
+    expect(held.stdout).toContain(`${edus[1]} is held by`);
+    await holder.stop();
     renameSync('/dev/iommu', '/dev/iommu-away');
     try {
       const missing = new Cli(['doctor']);
