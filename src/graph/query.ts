@@ -1,23 +1,6 @@
 /** Questions that several rules ask of a graph. Each has one answer, here. */
 import type { Bdf, DeviceKey, GroupId } from '../base/ids.ts';
-import type {
-  Attachment,
-  BoundDevice,
-  Context,
-  Device,
-  Graph,
-  Holder,
-  ObjectRef,
-  PciDevice,
-} from './types.ts';
-
-/** What a device is bound to at present. */
-export type DeviceBinding =
-  | { readonly state: 'no-driver' }
-  | { readonly state: 'host-driver'; readonly driver: string }
-  | { readonly state: 'vfio'; readonly cdev: string; readonly heldBy: readonly Holder[] }
-  | { readonly state: 'bound'; readonly context: string }
-  | { readonly state: 'attached'; readonly context: string; readonly attachment: Attachment };
+import type { BoundDevice, Context, Device, Graph, ObjectRef, PciDevice } from './types.ts';
 
 /** Where a device that we hold is: the context and what it knows of the device. */
 export interface Holding {
@@ -34,20 +17,6 @@ export function holdingsOf(graph: Graph): ReadonlyMap<DeviceKey, Holding> {
     }
   }
   return holdings;
-}
-
-/** The binding of a device, given where we hold it (null: we do not). */
-export function bindingOf(device: Device, holding: Holding | null): DeviceBinding {
-  if (holding !== null) {
-    const { context } = holding;
-    const { attachment } = holding.device;
-    return attachment === null
-      ? { state: 'bound', context }
-      : { state: 'attached', context, attachment };
-  }
-  if (device.cdev !== null) return { state: 'vfio', cdev: device.cdev, heldBy: device.holders };
-  if (device.driver !== null) return { state: 'host-driver', driver: device.driver };
-  return { state: 'no-driver' };
 }
 
 /** The IOMMU group of a device; null for an mdev and for a device without an IOMMU. */

@@ -26,10 +26,13 @@ export function nativeSyscalls(): Syscalls {
     stat: (path) => named('stat', path, () => statOf(path)),
     slow: {
       async ioctl(fd, request, arg) {
-        const bytes = linked(arg);
-        const returned = await ioctlAsync(fd, request, bytes);
-        keepAlive(arg);
-        return checked('ioctl', `fd ${fd}`, returned);
+        // The call holds the struct; what its pointers lead to must outlive the call as well.
+        inFlight.add(arg);
+        try {
+          return checked('ioctl', `fd ${fd}`, await ioctlAsync(fd, request, linked(arg)));
+        } finally {
+          inFlight.delete(arg);
+        }
       },
       async close(fd) {
         checked('close', `fd ${fd}`, await closeAsync(fd));
@@ -45,6 +48,9 @@ export function nativeSyscalls(): Syscalls {
   };
 }
 
+/** Requests in the kernel: kept from the collector until they are back. */
+const inFlight = new Set<IoctlArg>();
+
 /** libuv adds O_CLOEXEC to every open. */
 const OPEN_FLAGS = constants.O_RDWR;
 
@@ -55,13 +61,6 @@ function linked({ bytes, pointers }: IoctlArg): Uint8Array {
     view.setBigUint64(offset, addressOf(target), true);
   }
   return bytes;
-}
-
-/** Buffers behind pointers must outlive the call: naming them after it keeps the collector away. */
-function keepAlive(arg: IoctlArg): void {
-  for (const { target } of arg.pointers) {
-    if (target.length < 0) throw new RangeError('a buffer has a length');
-  }
 }
 
 /** sysfs and procfs files are read in one piece into one buffer: half the cost of readFileSync. */

@@ -10,7 +10,7 @@ import { type Fd, type IoctlArg, SyscallError, type Syscalls } from '../port.ts'
 import { ALL_OPS, type OpName, opOf } from '../uapi/index.ts';
 import { IOMMUFD_OPS } from '../uapi/iommufd.ts';
 import { type Quirks, unbind } from './device.ts';
-import { driverWrites, lowestCdev } from './drivers.ts';
+import { driverWrites } from './drivers.ts';
 import { Faults } from './faults.ts';
 import { Frame } from './frame.ts';
 import { buildHardware, createContext, type Hardware } from './hardware.ts';
@@ -260,12 +260,6 @@ export class Machine {
   #note(name: string, device: DeviceKey | null, writing: boolean): void {
     this.calls.push({ name, device, writing });
     this.faults.check(name, device);
-  }
-
-  /** The file of a device comes back under the lowest free number, as after a rebind. */
-  recdev(key: DeviceKey): void {
-    const device = this.hardware.devices.get(key);
-    if (device) device.cdev = lowestCdev(this.hardware);
   }
 }
 

@@ -58,8 +58,3 @@ const NAMES = new Map<number, string>(
 export function errnoName(number: number): string {
   return NAMES.get(Math.abs(number)) ?? `E${Math.abs(number)}`;
 }
-
-/** The number of an errno name, or null for one that is not in the table. */
-export function errnoNumber(name: string): number | null {
-  return (NUMBERS as Readonly<Record<string, number>>)[name] ?? null;
-}

@@ -59,8 +59,6 @@ export const FEATURE_DMA_LOGGING_START = 6;
 export const FEATURE_GET = 0x10000;
 /** `flags` of VFIO_DEVICE_FEATURE: only ask whether it is there; without side effects. */
 export const FEATURE_PROBE = 0x40000;
-/** `flags` of VFIO_DEVICE_GET_INFO: the reset at open worked. */
-export const DEVICE_FLAGS_RESET = 1;
 
 const notBound = because(
   'the device file is not bound to an iommufd context, or the call is malformed',
