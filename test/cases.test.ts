@@ -13,7 +13,8 @@ import { formatPlan } from '../src/plan/format-text.ts';
 import type { Plan } from '../src/plan/types.ts';
 import { verify } from '../src/plan/verify.ts';
 import type { Config } from '../src/spec/config.ts';
-import { predictAll, predictOn } from '../src/steps/index.ts';
+import { predictOn } from '../src/steps/index.ts';
+import { needlessStep } from './support/necessary.ts';
 import { configOf, hostIn, shapeOf, World } from './support/world.ts';
 
 const ROOT = 'test/cases';
@@ -70,28 +71,7 @@ describe.each(names)('case %s', (name) => {
   it('has no step that could be left out', async () => {
     const { world, config } = await prepared(name);
     const { plan, graph } = world.plan(config);
-    for (const left of plan.steps) {
-      const rest = plan.steps.filter((step) => step !== left);
-      expect(isComplete(rest), `without ${left.kind}`).toBe(false);
-    }
-    function isComplete(steps: Plan['steps']): boolean {
-      try {
-        return verify(plan.expects, predictAll(graph, steps)).length === 0 && !needsDriver(steps);
-      } catch {
-        return false;
-      }
-    }
-    /** The draft does not ask for a device file before a device is opened; the kernel does. */
-    function needsDriver(steps: Plan['steps']): boolean {
-      const bound = new Set(
-        steps.flatMap((s) => (s.kind === 'bind-driver' ? [s.args.device] : [])),
-      );
-      return steps.some((step) => {
-        if (step.kind !== 'open-device') return false;
-        const device = graph.devices.get(step.args.device);
-        return device?.kind === 'pci' && device.cdev === null && !bound.has(device.key);
-      });
-    }
+    expect(needlessStep(plan, graph)).toBeNull();
   });
 
   it('does not depend on the order of documents and lists', async () => {

@@ -9,6 +9,7 @@ import type { HostDocument } from '../spec/types.generated.ts';
 import { loadHost } from './inputs.ts';
 import type { Io } from './io.ts';
 import { setExit } from './leave.ts';
+import { systemClock } from './system-clock.ts';
 
 /** Options that every verb with a host has. */
 export interface HostOptions {
@@ -94,22 +95,6 @@ async function requireIommufd(syscalls: Syscalls): Promise<void> {
 function traceIf(options: HostOptions, syscalls: Syscalls, clock: Clock, io: Io): Syscalls {
   if (!options.trace) return syscalls;
   return traced(syscalls, clock, (line) => io.stderr(`trace: ${line}\n`));
-}
-
-function systemClock(): Clock {
-  return {
-    now: () => Math.round(performance.now()) as MonotonicMs,
-    sleep: (ms, signal) =>
-      new Promise((resolve) => {
-        const timer = setTimeout(done, ms);
-        function done(): void {
-          clearTimeout(timer);
-          signal?.removeEventListener('abort', done);
-          resolve();
-        }
-        signal?.addEventListener('abort', done);
-      }),
-  };
 }
 
 /** Time in a model passes only when somebody sleeps; sleepers wake in the order of their time. */

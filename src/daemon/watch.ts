@@ -91,7 +91,13 @@ class WatchLoop {
   async #load(): Promise<boolean> {
     const { clock, timing, signal } = this.#deps;
     const source = this.#deps.read();
-    if (source.digest === this.#good?.digest || source.digest === this.#refused) return true;
+    if (source.digest === this.#refused) return true;
+    if (source.digest === this.#good?.digest) {
+      // What was refused is gone: the files say again what is in force.
+      if (this.#refused !== null) this.#said = '';
+      this.#refused = null;
+      return true;
+    }
     await clock.sleep(timing.settleMs, signal);
     const again = this.#deps.read();
     if (again.digest !== source.digest) return false;
@@ -105,6 +111,7 @@ class WatchLoop {
     this.#good = { config, digest: again.digest, since: clock.now() };
     this.#refused = null;
     this.#retryMs = RETRY_MS_FIRST;
+    this.#said = '';
     const { digest, revision } = again;
     this.#deps.report({ kind: 'config-loaded', digest, revision });
     return true;
@@ -140,7 +147,8 @@ class WatchLoop {
   #waitFor(plan: Plan, since: number): number {
     const { clock, timing } = this.#deps;
     const left = since + timing.removalGraceMs - clock.now();
-    return plan.waiting.length > 0 ? Math.max(1, Math.min(left, timing.resyncMs)) : timing.resyncMs;
+    const graceEnds = plan.waiting.length > 0 && left > 0;
+    return graceEnds ? Math.min(left, timing.resyncMs) : timing.resyncMs;
   }
 
   /** Says a state once, not at every look. */

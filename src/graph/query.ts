@@ -64,3 +64,12 @@ export function isVfioDriver(name: string): boolean {
 export function isDmaSafeDriver(name: string): boolean {
   return DMA_SAFE_DRIVERS.has(name) || isVfioDriver(name);
 }
+
+/**
+ * Was the removal of a device that we hold asked for? Its file and its driver vanish from sysfs at
+ * once, but whoever asked sleeps in the kernel until our last close.
+ */
+export function isBeingRemoved(graph: Graph, key: DeviceKey): boolean {
+  const device = graph.devices.get(key);
+  return device === undefined || (device.driver === null && device.cdev === null);
+}

@@ -14,6 +14,7 @@ import type {
   Observation,
   PciDevice,
 } from '../graph/types.ts';
+import { KernelError } from './call.ts';
 import { readVariantDrivers } from './modules-alias.ts';
 import type { Fd, Syscalls } from './port.ts';
 import { probeContext } from './probe.ts';
@@ -133,17 +134,23 @@ function readTracking(
   const tracking = new Map(known.tracking);
   for (const { devices } of held) {
     for (const { key, fd } of devices) {
-      const file = fd as Fd;
-      const logs = hasFeature(syscalls, file, FEATURE_DMA_LOGGING_START);
-      const bits = hasFeature(syscalls, file, FEATURE_MIGRATION)
-        ? readFeature(syscalls, file, FEATURE_MIGRATION)
-        : 0n;
-      const migration = MIGRATION_FLAGS.filter((_, bit) => ((bits >> BigInt(bit)) & 1n) === 1n);
-      tracking.set(key, {
-        device: logs ? 'yes' : 'no',
-        migration: migration.toSorted(compareText),
-      });
+      tracking.set(key, trackingOf(syscalls, fd as Fd));
     }
   }
   return tracking;
+}
+
+/** A driver that answers a probe with anything but yes or ENOTTY leaves it unknown. */
+function trackingOf(syscalls: Syscalls, fd: Fd): DeviceTracking {
+  try {
+    const logs = hasFeature(syscalls, fd, FEATURE_DMA_LOGGING_START);
+    const bits = hasFeature(syscalls, fd, FEATURE_MIGRATION)
+      ? readFeature(syscalls, fd, FEATURE_MIGRATION)
+      : 0n;
+    const migration = MIGRATION_FLAGS.filter((_, bit) => ((bits >> BigInt(bit)) & 1n) === 1n);
+    return { device: logs ? 'yes' : 'no', migration: migration.toSorted(compareText) };
+  } catch (error) {
+    if (error instanceof KernelError) return { device: 'unknown', migration: null };
+    throw error;
+  }
 }

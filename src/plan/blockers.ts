@@ -124,7 +124,7 @@ const ROWS: Rows = {
     remedy: 'remove the old container first, or drop it from `formerly`',
   }),
   'move-waits': ({ device, from }) => ({
-    text: `${device} still belongs to ${from}, which is gone from the config and in its grace period`,
+    text: `${device} still belongs to ${from}: what the config no longer says is in its grace period`,
     remedy: 'wait for the grace to end, or set `state: absent` on the old container',
   }),
   'too-many-removals': ({ removed, managed, limit }) => ({

@@ -15,11 +15,11 @@ export function expectationsOf(
     const cell = cells.ofContainer(wanted.spec.name);
     if (isOpen(cell)) expected.push(...ofContainer(world, wanted, cell));
   }
-  const wantedNames = new Set(world.wanted.map(({ spec }) => spec.name));
   for (const { container, context } of world.removals) {
     const cell = cells.ofContext(context);
-    if (!isOpen(cell) || wantedNames.has(container.name)) continue;
-    expected.push({ kind: 'container-gone', cell, container: container.name });
+    if (isOpen(cell)) {
+      expected.push({ kind: 'container-gone', cell, container: container.name, context });
+    }
   }
   for (const key of world.leaving) {
     const cell = cells.ofContext(world.holdings.get(key)?.context ?? '');

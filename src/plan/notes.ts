@@ -14,7 +14,7 @@ export function notesOf(world: World, isOpen: (container: string) => boolean): r
     container,
     text: 'a removal waits for its grace to end',
   }));
-  return [...notes, ...waits];
+  return [...notes, ...waits, ...goingNotes(world)];
 }
 
 /** `preferred` with both kinds of device: who is tracked and who is not. */
@@ -47,4 +47,13 @@ function acceptedMates(world: World, { spec, devices }: Wanted): readonly PlanNo
   if (unlisted.length === 0) return [];
   const text = `${listOf(unlisted)} could do DMA through it: groupMates is accept`;
   return [{ container: spec.name, text }];
+}
+
+/** Devices whose removal somebody asked for, which the kernel holds up until we let go. */
+function goingNotes(world: World): readonly PlanNote[] {
+  return [...world.selection.going].flatMap((key) => {
+    const container = world.holdings.get(key)?.device.attachment?.container;
+    const text = `${key} is being removed from the host: it is let go, so that the removal can end`;
+    return container === undefined ? [] : [{ container, text }];
+  });
 }

@@ -3,7 +3,7 @@
  * address first) and sticky (a device that serves the container stays). A group is never torn.
  */
 import { compareText, type DeviceKey, type GroupId } from '../base/ids.ts';
-import { groupOf, type Holding } from '../graph/query.ts';
+import { groupOf, type Holding, isBeingRemoved } from '../graph/query.ts';
 import type { Graph, PciDevice } from '../graph/types.ts';
 import type { Claim, ContainerSpec, Place, Selector } from '../spec/config.ts';
 import { driverState } from './drivers.ts';
@@ -18,6 +18,8 @@ export interface Assignment {
 /** Devices with the container that they shall serve. */
 export interface Selection {
   readonly assigned: ReadonlyMap<DeviceKey, Assignment>;
+  /** Held devices whose removal somebody asked for, so that no claim is served by them. */
+  readonly going: ReadonlySet<DeviceKey>;
   readonly blocked: readonly Blocker[];
 }
 
@@ -32,12 +34,13 @@ export function selectDevices(
   holdings: ReadonlyMap<DeviceKey, Holding>,
   wanted: readonly ContainerSpec[],
 ): Selection {
-  const selector = new Selecting(graph, holdings);
+  const going = new Set([...holdings.keys()].filter((key) => isBeingRemoved(graph, key)));
+  const selector = new Selecting(graph, holdings, going);
   for (const spec of wanted) selector.takeNamed(spec);
   const open: OpenClaim[] = wanted.flatMap((spec) => selector.openClaims(spec));
   for (const claim of open) selector.takeSticky(claim);
   for (const claim of open) selector.takeFree(claim);
-  return { assigned: selector.assigned, blocked: selector.blocked };
+  return { assigned: selector.assigned, going, blocked: selector.blocked };
 }
 
 interface OpenClaim {
@@ -52,15 +55,21 @@ class Selecting {
   readonly blocked: Blocker[] = [];
   readonly #graph: Graph;
   readonly #holdings: ReadonlyMap<DeviceKey, Holding>;
+  readonly #going: ReadonlySet<DeviceKey>;
   readonly #groupOwner = new Map<GroupId, string>();
   readonly #byId = new Map<string, PciDevice[]>();
   readonly #endpoints: PciDevice[] = [];
 
-  constructor(graph: Graph, holdings: ReadonlyMap<DeviceKey, Holding>) {
+  constructor(
+    graph: Graph,
+    holdings: ReadonlyMap<DeviceKey, Holding>,
+    going: ReadonlySet<DeviceKey>,
+  ) {
     this.#graph = graph;
     this.#holdings = holdings;
+    this.#going = going;
     for (const device of graph.devices.values()) {
-      if (device.kind !== 'pci' || device.bridge) continue;
+      if (device.kind !== 'pci' || device.bridge || going.has(device.key)) continue;
       this.#endpoints.push(device);
       const id = `${device.vendor}:${device.device}`;
       const same = this.#byId.get(id);
@@ -76,6 +85,7 @@ class Selecting {
     for (const claim of spec.claims) {
       if (claim.kind === 'select') continue;
       const key = claim.kind === 'pci' ? claim.pci : claim.mdev;
+      if (this.#going.has(key)) continue;
       if (this.#graph.devices.has(key)) this.#assign(key, spec.name, claim.place);
       else {
         const { name: container } = spec;

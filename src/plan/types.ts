@@ -118,7 +118,12 @@ export type Expectation =
       readonly allow: readonly IovaRange[];
       readonly hugePages: boolean;
     }
-  | { readonly kind: 'container-gone'; readonly cell: string; readonly container: string }
+  | {
+      readonly kind: 'container-gone';
+      readonly cell: string;
+      readonly container: string;
+      readonly context: string;
+    }
   | { readonly kind: 'context-gone'; readonly cell: string; readonly context: string }
   | {
       readonly kind: 'attached';

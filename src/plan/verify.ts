@@ -29,9 +29,9 @@ function missesOf(
     case 'container':
       return containerMisses(expectation, graph);
     case 'container-gone': {
-      const { container } = expectation;
-      const lives = [...graph.contexts.values()].some((each) => each.containers.has(container));
-      return lives ? [`container ${container} is still there`] : [];
+      const { container, context } = expectation;
+      const lives = graph.contexts.get(context)?.containers.has(container) ?? false;
+      return lives ? [`container ${container} is still there in context ${context}`] : [];
     }
     case 'context-gone':
       return graph.contexts.has(expectation.context)

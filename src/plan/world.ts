@@ -108,6 +108,10 @@ function leavingDevices(
   const leaving = new Set<DeviceKey>();
   for (const [key, { device }] of holdings) {
     if (selection.assigned.has(key)) continue;
+    if (selection.going.has(key)) {
+      leaving.add(key);
+      continue;
+    }
     const container = device.attachment?.container ?? null;
     if (options.removals === 'hold' && container !== null && !scope.absent.has(container)) {
       waiting.add(container);

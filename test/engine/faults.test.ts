@@ -11,6 +11,7 @@ import { checkGraph } from '../../src/graph/check.ts';
 import { holdingsOf } from '../../src/graph/query.ts';
 import type { Graph } from '../../src/graph/types.ts';
 import type { Config } from '../../src/spec/config.ts';
+import { leaksOf } from '../support/leaks.ts';
 import { configOf, hostIn, shapeOf, World } from '../support/world.ts';
 
 const ROOT = 'test/cases';
@@ -27,25 +28,6 @@ async function prepared(name: string): Promise<World> {
   const before = read(name, 'before.yaml');
   if (before) await world.apply(before);
   return world;
-}
-
-/** Objects and files of the model that no journal entry knows. */
-function leaks(world: World): readonly string[] {
-  const held = world.host.journal.contexts();
-  const known = held.flatMap((context) => [
-    ...context.containers.flatMap((each) => [each.ioas, ...each.hwpts.map(({ id }) => id)]),
-    ...context.devices.map(({ devId }) => devId),
-  ]);
-  const objects = world.machine.contexts.flatMap((context) => [...context.objects.keys()]);
-  const files = held.reduce((sum, context) => sum + 1 + context.devices.length, 0);
-  return [
-    ...(objects.length === known.length
-      ? []
-      : [`${objects.length} objects, ${known.length} known`]),
-    ...(world.machine.openFiles === files
-      ? []
-      : [`${world.machine.openFiles} files, ${files} known`]),
-  ];
 }
 
 /** Which container serves each device, whatever its HWPT. */
@@ -69,7 +51,7 @@ describe.each(names)('faults in %s', (name) => {
       world.machine.faults.failNth(n, errno);
       await applyPlan(planned.plan, runContextOf(world.host), { parallel: 4 });
       const fired = world.machine.faults.disarm();
-      expect(leaks(world), `call ${n}`).toEqual([]);
+      expect(leaksOf(world.machine, world.host.journal), `call ${n}`).toEqual([]);
       expect(checkGraph(observeHost(world.host).graph), `call ${n}`).toEqual([]);
       const again = await world.apply(config);
       const stuck = again.result.cells.filter((cell) => cell.result !== 'applied');

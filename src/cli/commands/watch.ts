@@ -13,6 +13,7 @@ import { holdLocked, letGo } from '../hold.ts';
 import type { Io } from '../io.ts';
 import { type HostOptions, openHost } from '../machine.ts';
 import { declareHost } from '../options.ts';
+import { systemClock } from '../system-clock.ts';
 import { defineVerb, usageError, wholeNumber } from '../verb.ts';
 
 type Options = HostOptions & {
@@ -69,7 +70,8 @@ async function follow(paths: readonly string[], options: Options, io: Io): Promi
   try {
     await watchLoop({
       host,
-      clock: realClock(),
+      // The loop's own time is real even where the host is a model.
+      clock: systemClock(),
       timing: {
         settleMs: options.settle,
         removalGraceMs: options.removalGrace,
@@ -86,21 +88,6 @@ async function follow(paths: readonly string[], options: Options, io: Io): Promi
   }
   if (host.journal.contexts().length === 0) return EXIT.done;
   return letGo(host, options.parallel, io);
-}
-
-/** The loop's own time is real even where the host is a model. */
-function realClock(): Parameters<typeof watchLoop>[0]['clock'] {
-  return {
-    now: () => Math.round(performance.now()) as never,
-    sleep: (ms, signal) =>
-      new Promise((resolve) => {
-        const timer = setTimeout(resolve, ms);
-        signal?.addEventListener('abort', () => {
-          clearTimeout(timer);
-          resolve();
-        });
-      }),
-  };
 }
 
 function textOf(event: WatchEvent): string {

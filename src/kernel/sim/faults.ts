@@ -2,6 +2,9 @@
 import type { HostDocument } from '../../spec/types.generated.ts';
 import { SyscallError } from '../port.ts';
 
+/** The errno that a call of that name is to give; null where it cannot fail. */
+export type ErrnoFor = (call: string) => string | null;
+
 /** Decides which calls fail before the model answers them. */
 export class Faults {
   readonly #rules: {
@@ -11,7 +14,7 @@ export class Faults {
     left: number;
     errno: string;
   }[];
-  #countdown: { left: number; errno: string } | null = null;
+  #countdown: { left: number; errno: ErrnoFor } | null = null;
 
   constructor(host: HostDocument) {
     this.#rules = (host.simulation?.faults ?? []).map(({ call, pci, nth, times, errno }) => ({
@@ -24,8 +27,8 @@ export class Faults {
   }
 
   /** The n-th system call from now on fails once; 1 is the next. */
-  failNth(n: number, errno: string): void {
-    this.#countdown = { left: n, errno };
+  failNth(n: number, errno: string | ErrnoFor): void {
+    this.#countdown = { left: n, errno: typeof errno === 'string' ? () => errno : errno };
   }
 
   /** Takes `failNth` back; true where its call had come. */
@@ -40,9 +43,9 @@ export class Faults {
     if (this.#countdown !== null) {
       this.#countdown.left -= 1;
       if (this.#countdown.left === 0) {
-        const { errno } = this.#countdown;
+        const errno = this.#countdown.errno(call);
         this.#countdown = null;
-        throw new SyscallError(call, errno, 'injected');
+        if (errno !== null) throw new SyscallError(call, errno, 'injected');
       }
     }
     for (const rule of this.#rules) {

@@ -142,7 +142,9 @@ function emitClose(
 }
 
 function leaveReason(emitter: Emitter, key: DeviceKey, container: string | null): string {
-  const assignment = emitter.world.selection.assigned.get(key);
+  const { assigned, going } = emitter.world.selection;
+  if (going.has(key)) return 'it is being removed from the host';
+  const assignment = assigned.get(key);
   if (assignment !== undefined && assignment.container === container) {
     const target = emitter.containerNamed(container);
     return target?.rebuild

@@ -30,6 +30,7 @@ function byPolicy(world: World, { container, why }: Removal): readonly Blocker[]
 function byCount(world: World): readonly Blocker[] {
   const losers = new Map<string, number>();
   for (const key of world.leaving) {
+    if (world.selection.going.has(key)) continue;
     const container = world.holdings.get(key)?.device.attachment?.container;
     if (container === undefined || world.scope.absent.has(container)) continue;
     losers.set(container, (losers.get(container) ?? 0) + 1);
@@ -43,19 +44,28 @@ function byCount(world: World): readonly Blocker[] {
     .map((container) => ({ kind: 'too-many-removals', container, removed, managed, limit }));
 }
 
-/** A device that a new container claims while the vanished old one may still come back. */
+/**
+ * A device that a new container claims while the vanished old one may still come back, and a container
+ * that goes to another context while a device that the config no longer names would stay behind.
+ */
 function movesThatWait(world: World): readonly Blocker[] {
   if (world.options.removals === 'now') return [];
-  const inGrace = new Set(
-    world.scope.removals
-      .filter((removal) => removal.why === 'vanished')
-      .map((removal) => removal.container.name),
-  );
-  const blocked: Blocker[] = [];
-  for (const [key, { container }] of world.selection.assigned) {
-    const from = world.holdings.get(key)?.device.attachment?.container;
-    if (from === undefined || from === container || !inGrace.has(from)) continue;
-    blocked.push({ kind: 'move-waits', container, device: key, from });
-  }
-  return blocked;
+  const goesFrom = (why: Removal['why']): ReadonlyMap<string, string> =>
+    new Map(
+      world.scope.removals
+        .filter((removal) => removal.why === why)
+        .map(({ container, context }) => [container.name, context]),
+    );
+  const vanished = goesFrom('vanished');
+  const moved = goesFrom('moved');
+  return [...world.holdings].flatMap(([device, holding]): Blocker[] => {
+    const from = holding.device.attachment?.container;
+    if (from === undefined || world.leaving.has(device)) return [];
+    const claimant = world.selection.assigned.get(device)?.container ?? null;
+    const waits =
+      claimant === null
+        ? moved.get(from) === holding.context
+        : claimant !== from && vanished.has(from);
+    return waits ? [{ kind: 'move-waits', container: claimant ?? from, device, from }] : [];
+  });
 }

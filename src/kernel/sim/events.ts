@@ -1,0 +1,55 @@
+/**
+ * What happens to a host without us: devices come and go, other processes take them and let go.
+ * Source: 6.12's hot-remove of a device on vfio-pci: its file vanishes at once, open files work on
+ * until they are closed, and only then it is gone.
+ */
+import { assert } from '../../base/assert.ts';
+import { isVfio, ownsNoDma } from './device.ts';
+import { lowestCdev } from './drivers.ts';
+import type { Hardware } from './hardware.ts';
+import type { SimDevice, SimHolder } from './objects.ts';
+
+/** Asks for the removal of a device: it goes at once, or with the last close of whoever has it open. */
+export function unplug(device: SimDevice): void {
+  assert(device.present && !device.leaving, `${device.key} is plugged in`);
+  device.cdev = null;
+  device.driver = null;
+  device.driverOverride = null;
+  if (device.bound === null) device.present = false;
+  else device.leaving = true;
+}
+
+/** A device comes back in its old place, without a driver; an mdev with its file. */
+export function plug(hardware: Hardware, device: SimDevice): void {
+  assert(!device.present, `${device.key} is gone`);
+  device.present = true;
+  if (device.mdev === null) return;
+  device.driver = 'vfio_mdev';
+  device.cdev = lowestCdev(hardware);
+}
+
+/** Another process opens and binds a device. False: it cannot, because of its driver, or because we have it. */
+export function steal(device: SimDevice, by: SimHolder): boolean {
+  const { group } = device;
+  const free =
+    device.cdev !== null &&
+    device.bound === null &&
+    device.holders.length === 0 &&
+    (group === null ||
+      (group.owner === null && group.members.every((mate) => ownsNoDma(mate.driver))));
+  if (free) device.holders.push(by);
+  return free;
+}
+
+/** Whoever took the device closes it. */
+export function giveBack(device: SimDevice): void {
+  device.holders.length = 0;
+}
+
+/** Somebody binds a driverless function to its native driver. False: it has a driver, or a mate is in use. */
+export function probeNative(device: SimDevice, driver: string): boolean {
+  const free = device.present && device.driver === null && device.driverOverride === null;
+  const allowed = free && !device.leaving && !device.group?.owner && !isVfio(driver);
+  if (allowed) device.driver = driver;
+  return allowed;
+}

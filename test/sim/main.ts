@@ -1,0 +1,57 @@
+/** `npm run sim -- --seed N --steps M [--runs K] [--plant NAME] [--log]`. Exit code 1 where an invariant did not hold. */
+import { parseArgs } from 'node:util';
+import { INVARIANTS, type Invariant } from './invariants.ts';
+import { simulate } from './simulation.ts';
+
+const FAILED_RUNS_MAX = 3;
+
+const { values } = parseArgs({
+  options: {
+    seed: { type: 'string', default: '1' },
+    steps: { type: 'string', default: '200' },
+    runs: { type: 'string', default: '1' },
+    plant: { type: 'string' },
+    log: { type: 'boolean', default: false },
+  },
+});
+
+const say = (line: string): boolean => process.stdout.write(`${line}\n`);
+const plant = INVARIANTS.find((name) => name === values.plant);
+if (values.plant !== undefined && plant === undefined) {
+  process.stderr.write(`there is no plant ${values.plant}: ${INVARIANTS.join(', ')}\n`);
+  process.exit(64);
+}
+process.exitCode = (await runAll(plant)) === 0 ? 0 : 1;
+
+/** Runs every seed; returns how many were not clean. */
+async function runAll(invariant: Invariant | undefined): Promise<number> {
+  const first = Number(values.seed);
+  const total = { steps: 0, attempts: 0, failed: 0 };
+  for (let run = 0; run < Number(values.runs) && total.failed < FAILED_RUNS_MAX; run += 1) {
+    const verdict = await simulate({
+      seed: first + run,
+      steps: Number(values.steps),
+      plant: invariant,
+      ...(values.log ? { log: say } : {}),
+    });
+    const clean = verdict.violations.length === 0;
+    total.steps += verdict.steps;
+    total.attempts += verdict.attempts;
+    total.failed += clean ? 0 : 1;
+    for (const { invariant: name, step, text } of verdict.violations) {
+      say(`step ${step}: ${name}: ${text}`);
+    }
+    const { seed, steps, attempts, calls } = verdict;
+    const figures = `${steps} steps, ${attempts} attempts, ${calls} calls`;
+    if (values.runs === '1' || !clean) say(`seed ${seed}, ${figures}: ${wordOf(clean)}`);
+  }
+  if (values.runs !== '1') {
+    const figures = `${total.steps} steps, ${total.attempts} attempts`;
+    say(`${values.runs} seeds from ${first}, ${figures}: ${wordOf(total.failed === 0)}`);
+  }
+  return total.failed;
+}
+
+function wordOf(clean: boolean): string {
+  return clean ? 'clean' : 'NOT CLEAN';
+}

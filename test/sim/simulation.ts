@@ -1,0 +1,413 @@
+/**
+ * The whole daemon in one process with simulated time: files, loop, planner, engine and a model of
+ * the kernel, while an operator edits, devices come and go, other processes take them, and calls
+ * fail. Everything follows from the seed.
+ */
+import { createHash } from 'node:crypto';
+import type { DeviceKey } from '../../src/base/ids.ts';
+import { type WatchEvent, watchLoop } from '../../src/daemon/watch.ts';
+import { type Attempt, planAttempt } from '../../src/engine/attempt.ts';
+import type { ManagedHost } from '../../src/engine/host.ts';
+import { MemoryJournal } from '../../src/engine/journal.ts';
+import { formatCell } from '../../src/engine/report.ts';
+import { giveBack, plug, probeNative, steal, unplug } from '../../src/kernel/sim/events.ts';
+import { Machine } from '../../src/kernel/sim/machine.ts';
+import { ALL_OPS } from '../../src/kernel/uapi/index.ts';
+import { DEFAULT_OPTIONS } from '../../src/plan/planner-options.ts';
+import type { Plan } from '../../src/plan/types.ts';
+import type { Source } from '../../src/source/files.ts';
+import type { Config } from '../../src/spec/config.ts';
+import { formatIssues } from '../../src/spec/format.ts';
+import { readConfig } from '../../src/spec/read-config.ts';
+import { describeAction } from '../../src/steps/index.ts';
+import { leaksOf } from '../support/leaks.ts';
+import { needlessStep } from '../support/necessary.ts';
+import { seeded } from '../support/rng.ts';
+import { SimClock } from './clock.ts';
+import {
+  claimsTooMuch,
+  DisruptionCount,
+  foreignWrites,
+  type Invariant,
+  TrackingWatch,
+  unmetIn,
+  unplannedEffects,
+} from './invariants.ts';
+import { Monitor } from './monitor.ts';
+import { PLANTS, type Plant } from './plants.ts';
+import { Chance, ConfigModel, randomHost } from './scenario.ts';
+
+/** An invariant that did not hold. */
+export interface Violation {
+  readonly invariant: Invariant | 'crash';
+  readonly step: number;
+  readonly text: string;
+}
+
+/** What came of a run. */
+export interface Verdict {
+  readonly seed: number;
+  readonly steps: number;
+  readonly attempts: number;
+  readonly calls: number;
+  readonly violations: readonly Violation[];
+}
+
+/** How a run goes. */
+export interface SimulationOptions {
+  readonly seed: number;
+  readonly steps: number;
+  readonly plant?: Invariant | undefined;
+  readonly log?: (line: string) => void;
+}
+
+const QUIESCE_EVERY = 8;
+/** Longer than the longest back-off of the loop. */
+const PATIENCE_MS = 2 * 300_000;
+const PAUSES_MS = [20, 300, 700, 2_000, 11_000, 40_000, 120_000];
+
+/** Runs a simulation and says what it found. */
+export async function simulate(options: SimulationOptions): Promise<Verdict> {
+  return new Simulation(options).run();
+}
+
+class Simulation {
+  readonly #options: SimulationOptions;
+  readonly #chance: Chance;
+  readonly #clock = new SimClock();
+  readonly #machine: Machine;
+  readonly #monitor: Monitor;
+  readonly #model: ConfigModel;
+  readonly #plant: Plant;
+  readonly #host: ManagedHost;
+  readonly #journal: MemoryJournal;
+  readonly #disruptions: DisruptionCount;
+  readonly #tracking: TrackingWatch;
+  readonly #claimed = new Set<string>();
+  readonly #stop = new AbortController();
+  readonly #violations: Violation[] = [];
+  #files: readonly { path: string; text: string }[];
+  #wake: () => void = () => undefined;
+  #armed: { left: number; event: () => void } | null = null;
+  #last: WatchEvent['kind'] | null = null;
+  #good: Config | null = null;
+  #step = 0;
+  #reads = 0;
+  #attempts = 0;
+  #calls = 0;
+
+  constructor(options: SimulationOptions) {
+    this.#options = options;
+    this.#plant = options.plant === undefined ? {} : PLANTS[options.plant];
+    this.#chance = new Chance(seeded(options.seed));
+    const { host, offer } = randomHost(this.#chance);
+    this.#machine = new Machine(host, { clock: this.#clock });
+    this.#monitor = new Monitor(this.#machine);
+    this.#model = new ConfigModel(this.#chance, offer);
+    this.#files = this.#model.files();
+    for (const key of [...offer.groups.flat(), ...offer.mdevs]) this.#claimed.add(key);
+    this.#disruptions = new DisruptionCount(this.#machine);
+    this.#tracking = new TrackingWatch(this.#machine);
+    this.#journal = new MemoryJournal();
+    const port = this.#plant.syscalls?.(this.#monitor.syscalls, this.#machine);
+    this.#host = {
+      syscalls: port ?? this.#monitor.syscalls,
+      journal: this.#plant.journal?.(this.#journal) ?? this.#journal,
+      known: this.#machine.known,
+      clock: this.#clock,
+      hostName: 'sim',
+      ownPid: 0,
+    };
+    this.#listen();
+  }
+
+  async run(): Promise<Verdict> {
+    const { seed, steps } = this.#options;
+    const loop = watchLoop({
+      host: this.#host,
+      clock: this.#clock,
+      timing: { settleMs: 500, removalGraceMs: 30_000, resyncMs: 10_000 },
+      parallel: 4,
+      signal: this.#stop.signal,
+      read: () => this.#read(),
+      nap: (ms) => this.#nap(ms),
+      report: (event) => this.#heard(event),
+    }).catch((error: unknown) => this.#violated('crash', String((error as Error).stack ?? error)));
+    for (this.#step = 1; this.#step <= steps; this.#step += 1) {
+      this.#act();
+      await this.#clock.advance(this.#chance.pick(PAUSES_MS));
+      if (this.#step % QUIESCE_EVERY === 0) await this.#quiesce();
+      if (this.#violations.length > 0 && this.#options.plant === undefined) break;
+    }
+    this.#stop.abort();
+    this.#wake();
+    await this.#clock.advance(PATIENCE_MS);
+    await loop;
+    return {
+      seed,
+      steps: Math.min(this.#step, steps),
+      attempts: this.#attempts,
+      calls: this.#calls + this.#machine.calls.length,
+      violations: this.#violations,
+    };
+  }
+
+  /** One thing that happens, at once or in the middle of what the engine does next. */
+  #act(): void {
+    const event = this.#event();
+    if (this.#chance.is(0.4)) {
+      this.#armed = { left: 1 + this.#chance.below(60), event };
+      return;
+    }
+    event();
+  }
+
+  #event(): () => void {
+    const chance = this.#chance;
+    const device = chance.pick(
+      [...this.#machine.hardware.devices.values()].filter(({ key }) => this.#claimed.has(key)),
+    );
+    const choice = chance.below(100);
+    if (choice < 35) {
+      return () => {
+        this.#log(`edit: ${this.#model.edit()}`);
+        this.#files = this.#model.files();
+        this.#wake();
+      };
+    }
+    if (choice < 45) return () => this.#unplug(device.key);
+    if (choice < 55) return () => this.#plugAll();
+    if (choice < 63) {
+      return () => {
+        if (!steal(device, { pid: 999, comm: 'dpdk', uid: 0 })) return;
+        this.#log(`${device.key} is taken by another process`);
+        this.#disruptions.forgive(device.key);
+      };
+    }
+    if (choice < 70) return () => this.#giveAllBack();
+    if (choice < 73) {
+      return () => {
+        if (probeNative(device, 'ixgbevf')) this.#log(`${device.key} gets its native driver`);
+      };
+    }
+    if (choice < 90) return () => this.#failSome();
+    return () => this.#wake();
+  }
+
+  #unplug(key: DeviceKey): void {
+    const device = this.#machine.hardware.devices.get(key);
+    if (!device?.present || device.leaving || device.holders.length > 0) return;
+    unplug(device);
+    this.#log(`${key} is unplugged${device.present ? ', once we let go' : ''}`);
+    this.#disruptions.forgive(key);
+  }
+
+  #plugAll(): void {
+    for (const device of this.#machine.hardware.devices.values()) {
+      if (device.present) continue;
+      plug(this.#machine.hardware, device);
+      this.#log(`${device.key} is plugged in`);
+      this.#disruptions.forgive(device.key);
+    }
+  }
+
+  #giveAllBack(): void {
+    for (const device of this.#machine.hardware.devices.values()) giveBack(device);
+    this.#log('other processes let go');
+  }
+
+  /** The n-th call from now fails, with an errno that this call is known to give. */
+  #failSome(): void {
+    const draw = this.#chance.below(1000);
+    this.#machine.faults.failNth(1 + this.#chance.below(80), (call) => {
+      const errnos =
+        call in ALL_OPS
+          ? Object.keys(ALL_OPS[call as keyof typeof ALL_OPS].errnos)
+          : (PLAIN_ERRNOS[call.split(' ')[0] ?? ''] ?? []);
+      const errno = errnos[draw % Math.max(1, errnos.length)] ?? null;
+      if (errno !== null) this.#log(`${call} fails: ${errno}`);
+      return errno;
+    });
+  }
+
+  /** Everybody leaves the host alone: it must come to rest, and be what the config says. */
+  async #quiesce(): Promise<void> {
+    this.#armed = null;
+    this.#machine.faults.disarm();
+    this.#giveAllBack();
+    this.#plugAll();
+    this.#model.repair();
+    this.#files = this.#model.files();
+    for (const device of this.#machine.hardware.devices.values()) {
+      if (device.driver === 'ixgbevf') device.driver = null;
+    }
+    this.#wake();
+    await this.#clock.advance(PATIENCE_MS);
+    this.#plugAll();
+    await this.#clock.advance(PATIENCE_MS);
+    this.#log('the world is quiet');
+    if (this.#good === null) return;
+    this.#checkRest(this.#good);
+    const before = this.#written();
+    await this.#clock.advance(100_000);
+    if (this.#written() > before) {
+      this.#violated('flapping', 'calls that change something, and nothing has changed');
+    }
+  }
+
+  #checkRest(config: Config): void {
+    if (this.#last !== 'converged' && this.#last !== 'blocked') {
+      this.#violated('convergence', `it does not come to rest: the last word is ${this.#last}`);
+    }
+    const before = this.#written();
+    const options = { ...DEFAULT_OPTIONS, removals: 'now' } as const;
+    const { plan } = planAttempt(this.#host, config, options);
+    if (plan.steps.length > 0) {
+      const steps = plan.steps.map(describeAction).join('; ');
+      this.#violated('idempotence', `at rest, but there is more to do: ${steps}`);
+    }
+    if (this.#written() > before) this.#violated('honesty', 'planning has written');
+    for (const miss of unmetIn(this.#machine, config, plan)) this.#violated('honesty', miss);
+    for (const leak of leaksOf(this.#machine, this.#journal)) this.#violated('leaks', leak);
+    const other = planOf(this.#host, this.#shuffled());
+    if (other !== planOf(this.#host, config)) {
+      this.#violated('order', 'another order of the same documents gives another plan');
+    }
+  }
+
+  #shuffled(): Config | null {
+    const files = this.#model.shuffledFiles().map(({ path, text }) => ({
+      path,
+      bytes: new TextEncoder().encode(this.#plant.shuffled?.(text) ?? text),
+    }));
+    return readConfig(files).config;
+  }
+
+  #read(): Source {
+    this.#reads += 1;
+    const files = this.#files.map(({ path, text }) => {
+      const read = this.#plant.files?.(text, this.#reads) ?? text;
+      return { path, bytes: new TextEncoder().encode(read) };
+    });
+    const digest = createHash('sha256').update(JSON.stringify(files)).digest('hex');
+    return { files, issues: [], digest, revision: null };
+  }
+
+  #nap(ms: number): Promise<void> {
+    const woken = new AbortController();
+    this.#wake = () => woken.abort();
+    return this.#clock.sleep(ms, woken.signal);
+  }
+
+  #heard(event: WatchEvent): void {
+    this.#last = event.kind;
+    switch (event.kind) {
+      case 'config-loaded':
+        this.#good = readConfig(this.#read().files).config;
+        this.#disruptions.newRevision();
+        break;
+      case 'attempted':
+        this.#attempted(event.attempt);
+        break;
+      case 'blocked':
+        this.#log(
+          `blocked: ${event.plan.blocked.map(({ kind, container }) => `${container} ${kind}`)}`,
+        );
+        break;
+      case 'converged':
+        this.#log('converged');
+        if (this.#good && this.#monitor.take().length > 0) {
+          this.#violated('safety', 'a device was touched outside of an attempt');
+        }
+        break;
+      case 'config-invalid':
+        this.#log(formatIssues(event.issues));
+    }
+  }
+
+  #attempted(attempt: Attempt): void {
+    this.#attempts += 1;
+    const plan = this.#plant.plan?.(attempt.plan) ?? attempt.plan;
+    this.#logAttempt(attempt, plan);
+    const effects = this.#monitor.take();
+    for (const text of unplannedEffects(plan, effects)) this.#violated('safety', text);
+    for (const text of this.#disruptions.tooMany(effects)) this.#violated('disruption', text);
+    for (const text of foreignWrites(this.#machine, this.#claimed)) this.#violated('safety', text);
+    const needless = needlessStep(plan, attempt.graph);
+    if (needless) this.#violated('minimality', `not needed: ${describeAction(needless)}`);
+    for (const leak of leaksOf(this.#machine, this.#journal)) this.#violated('leaks', leak);
+    this.#checkTracking();
+    const lie = claimsTooMuch(attempt, this.#journal, this.#machine);
+    if (lie !== null) this.#violated('honesty', lie);
+    this.#calls += this.#machine.calls.length;
+    this.#machine.calls.length = 0;
+  }
+
+  #logAttempt(attempt: Attempt, plan: Plan): void {
+    if (!this.#options.log) return;
+    for (const step of plan.steps) this.#log(`  ${step.id} ${describeAction(step)}`);
+    for (const cell of attempt.result.cells) this.#log(`  ${formatCell(cell)}`);
+    for (const { text } of attempt.drift) this.#log(`  not as planned: ${text}`);
+  }
+
+  /** Runs what is armed when its call comes, and looks at tracking after every call that changes something. */
+  #listen(): void {
+    const { calls } = this.#machine;
+    const push = calls.push.bind(calls);
+    calls.push = (...made) => {
+      for (const { writing } of made) {
+        if (writing) this.#checkTracking();
+      }
+      if (this.#armed) {
+        this.#armed.left -= 1;
+        if (this.#armed.left <= 0) {
+          const { event } = this.#armed;
+          this.#armed = null;
+          event();
+        }
+      }
+      return push(...made);
+    };
+  }
+
+  #checkTracking(): void {
+    const active = new Set<string>();
+    for (const spec of this.#good?.containers ?? []) {
+      if (!spec.dirtyTracking.active || spec.dirtyTracking.mode !== 'required') continue;
+      for (const claim of spec.claims) {
+        if (claim.kind === 'pci') active.add(claim.pci);
+      }
+    }
+    for (const text of this.#tracking.lost((key) => active.has(key))) {
+      this.#violated('tracking', text);
+    }
+  }
+
+  #written(): number {
+    return this.#machine.writingCalls.length;
+  }
+
+  #violated(invariant: Violation['invariant'], text: string): void {
+    if (this.#violations.some((each) => each.invariant === invariant && each.text === text)) return;
+    this.#violations.push({ invariant, step: this.#step, text });
+    this.#log(`VIOLATION ${invariant}: ${text}`);
+  }
+
+  #log(line: string): void {
+    this.#options.log?.(`${String(this.#step).padStart(5)} ${this.#clock.now()} ms  ${line}`);
+  }
+}
+
+function planOf(host: ManagedHost, config: Config | null): string {
+  if (config === null) return 'not valid';
+  const { plan } = planAttempt(host, config, { ...DEFAULT_OPTIONS, removalsAllowed: 99 });
+  return JSON.stringify([
+    plan.steps.map(describeAction),
+    plan.blocked.map(({ kind, container }) => [kind, container]),
+  ]);
+}
+
+const PLAIN_ERRNOS: Readonly<Record<string, readonly string[]>> = {
+  open: ['EMFILE', 'ENOENT', 'EACCES'],
+  write: ['EBUSY', 'ENODEV', 'EINVAL'],
+};
