@@ -48,3 +48,17 @@ function container(name: string): string {
 function context(name: string): string {
   return `x ${name}`;
 }
+
+/**
+ * The cell of whatever happens to a held device that leaves; null: a blocker holds it up. Nothing holds
+ * up a device that is being removed from the host: who removes it sleeps in the kernel until we let go.
+ */
+export function cellOfLeave(
+  key: DeviceKey,
+  cell: string,
+  going: ReadonlySet<DeviceKey>,
+  isOpen: (cell: string) => boolean,
+): string | null {
+  if (isOpen(cell)) return cell;
+  return going.has(key) ? `removal of ${key}` : null;
+}

@@ -1,5 +1,5 @@
 /** What must be true once a plan is applied. Worked out from what is wanted, not from the steps, so that a missing step shows. */
-import type { Cells } from './cells.ts';
+import { type Cells, cellOfLeave } from './cells.ts';
 import { needOf } from './need.ts';
 import type { Expectation } from './types.ts';
 import { contextsThatEnd, iommuOf, type Wanted, type World } from './world.ts';
@@ -22,8 +22,9 @@ export function expectationsOf(
     }
   }
   for (const key of world.leaving) {
-    const cell = cells.ofContext(world.holdings.get(key)?.context ?? '');
-    if (isOpen(cell)) expected.push({ kind: 'released', cell, device: key });
+    const own = cells.ofContext(world.holdings.get(key)?.context ?? '');
+    const cell = cellOfLeave(key, own, world.selection.going, isOpen);
+    if (cell !== null) expected.push({ kind: 'released', cell, device: key });
   }
   for (const context of contextsThatEnd(world)) {
     const cell = cells.ofContext(context);

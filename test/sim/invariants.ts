@@ -155,11 +155,14 @@ export class TrackingWatch {
   }
 }
 
-/** Disruption: each device is opened, closed and taken off its HWPT at most once for one revision of the config. */
+/**
+ * Disruption: each device is opened, closed and taken off its HWPT at most once for one revision of the
+ * config. A detach that a rollback took back is not counted: it is the price of all or nothing.
+ */
 export class DisruptionCount {
   readonly #counts = new Map<string, number>();
-  /** Devices that were attached before the attempt that runs. */
-  #running = new Set<DeviceKey>();
+  /** What each device was attached to before the attempt that runs. */
+  #before = new Map<DeviceKey, object>();
   readonly #machine: Machine;
 
   constructor(machine: Machine) {
@@ -181,24 +184,28 @@ export class DisruptionCount {
 
   /** Counts what an attempt did and says what was too much. */
   tooMany(effects: readonly Effect[]): readonly string[] {
+    const now = this.#attached();
     const over: string[] = [];
     for (const { kind, device } of effects) {
-      const counts =
-        kind === 'opened' ||
-        kind === 'closed' ||
-        (kind === 'detached' && this.#running.has(device));
-      if (!counts) continue;
+      const before = this.#before.get(device);
+      const stopped = kind === 'detached' && before !== undefined && now.get(device) !== before;
+      if (kind !== 'opened' && kind !== 'closed' && !stopped) continue;
       const key = `${kind} ${device}`;
       const times = (this.#counts.get(key) ?? 0) + 1;
       this.#counts.set(key, times);
       if (times > 1) over.push(`${device} was ${kind} ${times} times for one revision`);
     }
-    this.#running = new Set(
-      [...this.#machine.hardware.devices.values()]
-        .filter((device) => device.group?.attached.has(device) || device.ioas !== null)
-        .map(({ key }) => key),
-    );
+    this.#before = now;
     return over;
+  }
+
+  #attached(): Map<DeviceKey, object> {
+    const attached = new Map<DeviceKey, object>();
+    for (const device of this.#machine.hardware.devices.values()) {
+      const on = device.group?.attached.has(device) ? device.group.hwpt : device.ioas;
+      if (on) attached.set(device.key, on);
+    }
+    return attached;
   }
 }
 

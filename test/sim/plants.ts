@@ -71,10 +71,10 @@ export const PLANTS: Readonly<Record<Invariant, Plant>> = {
       },
     }),
   },
-  /** A device comes and goes from read to read. */
+  /** What the files say depends on when they are read. */
   flapping: {
     files: (text, reads) =>
-      reads % 9 < 5 ? text : text.replaceAll('"mode":"none"', '"mode":"preferred"'),
+      reads % 9 < 5 ? text : text.replaceAll('"devices":', '"state":"absent","devices":'),
   },
   /** Page tables cannot be allocated, ever. */
   convergence: {
@@ -121,11 +121,12 @@ export const PLANTS: Readonly<Record<Invariant, Plant>> = {
   },
   /** Whoever comes last in a file is overlooked. */
   order: { shuffled: (text) => text.split('\n---\n').slice(0, -1).join('\n---\n') },
-  /** Tracking is said to be on, and is not. */
+  /** Tracking is not switched on for whoever takes over from a HWPT that tracks. */
   tracking: {
-    syscalls: (port) =>
-      twisted(port, 'IOMMU_HWPT_SET_DIRTY_TRACKING', (through, _fd, times) =>
-        times > 1 ? 0 : through(),
-      ),
+    syscalls: (port, machine) =>
+      twisted(port, 'IOMMU_HWPT_SET_DIRTY_TRACKING', (through) => {
+        const devices = [...machine.hardware.devices.values()];
+        return devices.some(({ group }) => group?.hwpt?.tracking) ? 0 : through();
+      }),
   },
 };

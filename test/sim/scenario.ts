@@ -114,21 +114,26 @@ interface ContainerModel {
   allow: boolean;
 }
 
+/** Not `required`: a device that cannot track would block everything. */
+const TRACKED = { mode: 'preferred', active: true } as const;
+
 const NAMES = ['a', 'b', 'c', 'd'];
 
 /** The operator's files: they change by small edits, and are now and then broken. */
 export class ConfigModel {
   readonly #chance: Chance;
   readonly #offer: Offer;
+  readonly #tracked: boolean;
   #containers: ContainerModel[] = [];
   /** The container of each group or mdev, by its first device. */
   readonly #serves = new Map<string, string>();
   #typo = '';
   #renames = 0;
 
-  constructor(chance: Chance, offer: Offer) {
+  constructor(chance: Chance, offer: Offer, tracked: boolean) {
     this.#chance = chance;
     this.#offer = offer;
+    this.#tracked = tracked;
     for (let edits = 0; edits < 4; edits += 1) this.#change();
   }
 
@@ -240,7 +245,8 @@ export class ConfigModel {
   }
 
   #document(container: ContainerModel, order: <T>(list: readonly T[]) => T[]): object {
-    const { name, formerly, context, mode, active, absent, allow } = container;
+    const { name, formerly, context, absent, allow } = container;
+    const { mode, active } = this.#tracked ? TRACKED : container;
     const devices = [...this.#serves].flatMap(([unit, owner]): object[] => {
       if (owner !== name) return [];
       const group = this.#offer.groups.find(([first]) => first === unit);

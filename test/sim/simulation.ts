@@ -4,15 +4,12 @@
  * fail. Everything follows from the seed.
  */
 import { createHash } from 'node:crypto';
-import type { DeviceKey } from '../../src/base/ids.ts';
 import { type WatchEvent, watchLoop } from '../../src/daemon/watch.ts';
 import { type Attempt, planAttempt } from '../../src/engine/attempt.ts';
 import type { ManagedHost } from '../../src/engine/host.ts';
 import { MemoryJournal } from '../../src/engine/journal.ts';
 import { formatCell } from '../../src/engine/report.ts';
-import { giveBack, plug, probeNative, steal, unplug } from '../../src/kernel/sim/events.ts';
 import { Machine } from '../../src/kernel/sim/machine.ts';
-import { ALL_OPS } from '../../src/kernel/uapi/index.ts';
 import { DEFAULT_OPTIONS } from '../../src/plan/planner-options.ts';
 import type { Plan } from '../../src/plan/types.ts';
 import type { Source } from '../../src/source/files.ts';
@@ -36,6 +33,7 @@ import {
 import { Monitor } from './monitor.ts';
 import { PLANTS, type Plant } from './plants.ts';
 import { Chance, ConfigModel, randomHost } from './scenario.ts';
+import { WorldEvents } from './world-events.ts';
 
 /** An invariant that did not hold. */
 export interface Violation {
@@ -58,6 +56,8 @@ export interface SimulationOptions {
   readonly seed: number;
   readonly steps: number;
   readonly plant?: Invariant | undefined;
+  /** Every container prefers tracking and has it switched on. */
+  readonly tracked?: boolean;
   readonly log?: (line: string) => void;
 }
 
@@ -83,7 +83,8 @@ class Simulation {
   readonly #journal: MemoryJournal;
   readonly #disruptions: DisruptionCount;
   readonly #tracking: TrackingWatch;
-  readonly #claimed = new Set<string>();
+  readonly #claimed: ReadonlySet<string>;
+  readonly #world: WorldEvents;
   readonly #stop = new AbortController();
   readonly #violations: Violation[] = [];
   #files: readonly { path: string; text: string }[];
@@ -95,6 +96,7 @@ class Simulation {
   #reads = 0;
   #attempts = 0;
   #calls = 0;
+  #writes = 0;
 
   constructor(options: SimulationOptions) {
     this.#options = options;
@@ -103,10 +105,17 @@ class Simulation {
     const { host, offer } = randomHost(this.#chance);
     this.#machine = new Machine(host, { clock: this.#clock });
     this.#monitor = new Monitor(this.#machine);
-    this.#model = new ConfigModel(this.#chance, offer);
+    this.#model = new ConfigModel(this.#chance, offer, options.tracked === true);
     this.#files = this.#model.files();
-    for (const key of [...offer.groups.flat(), ...offer.mdevs]) this.#claimed.add(key);
+    this.#claimed = new Set([...offer.groups.flat(), ...offer.mdevs]);
     this.#disruptions = new DisruptionCount(this.#machine);
+    this.#world = new WorldEvents(this.#machine, this.#chance, {
+      claimed: this.#claimed,
+      happened: (text, device) => {
+        this.#log(text);
+        if (device !== null) this.#disruptions.forgive(device);
+      },
+    });
     this.#tracking = new TrackingWatch(this.#machine);
     this.#journal = new MemoryJournal();
     const port = this.#plant.syscalls?.(this.#monitor.syscalls, this.#machine);
@@ -155,102 +164,38 @@ class Simulation {
   /** One thing that happens, at once or in the middle of what the engine does next. */
   #act(): void {
     const event = this.#event();
-    if (this.#chance.is(0.4)) {
-      this.#armed = { left: 1 + this.#chance.below(60), event };
-      return;
-    }
-    event();
+    if (this.#chance.is(0.4)) this.#armed = { left: 1 + this.#chance.below(60), event };
+    else event();
   }
 
   #event(): () => void {
-    const chance = this.#chance;
-    const device = chance.pick(
-      [...this.#machine.hardware.devices.values()].filter(({ key }) => this.#claimed.has(key)),
-    );
-    const choice = chance.below(100);
-    if (choice < 35) {
-      return () => {
-        this.#log(`edit: ${this.#model.edit()}`);
-        this.#files = this.#model.files();
-        this.#wake();
-      };
-    }
-    if (choice < 45) return () => this.#unplug(device.key);
-    if (choice < 55) return () => this.#plugAll();
-    if (choice < 63) {
-      return () => {
-        if (!steal(device, { pid: 999, comm: 'dpdk', uid: 0 })) return;
-        this.#log(`${device.key} is taken by another process`);
-        this.#disruptions.forgive(device.key);
-      };
-    }
-    if (choice < 70) return () => this.#giveAllBack();
-    if (choice < 73) {
-      return () => {
-        if (probeNative(device, 'ixgbevf')) this.#log(`${device.key} gets its native driver`);
-      };
-    }
-    if (choice < 90) return () => this.#failSome();
-    return () => this.#wake();
-  }
-
-  #unplug(key: DeviceKey): void {
-    const device = this.#machine.hardware.devices.get(key);
-    if (!device?.present || device.leaving || device.holders.length > 0) return;
-    unplug(device);
-    this.#log(`${key} is unplugged${device.present ? ', once we let go' : ''}`);
-    this.#disruptions.forgive(key);
-  }
-
-  #plugAll(): void {
-    for (const device of this.#machine.hardware.devices.values()) {
-      if (device.present) continue;
-      plug(this.#machine.hardware, device);
-      this.#log(`${device.key} is plugged in`);
-      this.#disruptions.forgive(device.key);
-    }
-  }
-
-  #giveAllBack(): void {
-    for (const device of this.#machine.hardware.devices.values()) giveBack(device);
-    this.#log('other processes let go');
-  }
-
-  /** The n-th call from now fails, with an errno that this call is known to give. */
-  #failSome(): void {
-    const draw = this.#chance.below(1000);
-    this.#machine.faults.failNth(1 + this.#chance.below(80), (call) => {
-      const errnos =
-        call in ALL_OPS
-          ? Object.keys(ALL_OPS[call as keyof typeof ALL_OPS].errnos)
-          : (PLAIN_ERRNOS[call.split(' ')[0] ?? ''] ?? []);
-      const errno = errnos[draw % Math.max(1, errnos.length)] ?? null;
-      if (errno !== null) this.#log(`${call} fails: ${errno}`);
-      return errno;
-    });
+    const choice = this.#chance.below(100);
+    if (choice >= 90) return () => this.#wake();
+    if (choice >= 35) return this.#world.event(choice);
+    return () => {
+      this.#log(`edit: ${this.#model.edit()}`);
+      this.#files = this.#model.files();
+      this.#wake();
+    };
   }
 
   /** Everybody leaves the host alone: it must come to rest, and be what the config says. */
   async #quiesce(): Promise<void> {
     this.#armed = null;
     this.#machine.faults.disarm();
-    this.#giveAllBack();
-    this.#plugAll();
+    this.#world.restore();
     this.#model.repair();
     this.#files = this.#model.files();
-    for (const device of this.#machine.hardware.devices.values()) {
-      if (device.driver === 'ixgbevf') device.driver = null;
-    }
     this.#wake();
     await this.#clock.advance(PATIENCE_MS);
-    this.#plugAll();
+    this.#world.restore();
     await this.#clock.advance(PATIENCE_MS);
     this.#log('the world is quiet');
     if (this.#good === null) return;
     this.#checkRest(this.#good);
-    const before = this.#written();
+    const before = this.#writes;
     await this.#clock.advance(100_000);
-    if (this.#written() > before) {
+    if (this.#writes > before) {
       this.#violated('flapping', 'calls that change something, and nothing has changed');
     }
   }
@@ -259,14 +204,14 @@ class Simulation {
     if (this.#last !== 'converged' && this.#last !== 'blocked') {
       this.#violated('convergence', `it does not come to rest: the last word is ${this.#last}`);
     }
-    const before = this.#written();
+    const before = this.#writes;
     const options = { ...DEFAULT_OPTIONS, removals: 'now' } as const;
     const { plan } = planAttempt(this.#host, config, options);
     if (plan.steps.length > 0) {
       const steps = plan.steps.map(describeAction).join('; ');
       this.#violated('idempotence', `at rest, but there is more to do: ${steps}`);
     }
-    if (this.#written() > before) this.#violated('honesty', 'planning has written');
+    if (this.#writes > before) this.#violated('honesty', 'planning has written');
     for (const miss of unmetIn(this.#machine, config, plan)) this.#violated('honesty', miss);
     for (const leak of leaksOf(this.#machine, this.#journal)) this.#violated('leaks', leak);
     const other = planOf(this.#host, this.#shuffled());
@@ -356,7 +301,9 @@ class Simulation {
     const push = calls.push.bind(calls);
     calls.push = (...made) => {
       for (const { writing } of made) {
-        if (writing) this.#checkTracking();
+        if (!writing) continue;
+        this.#writes += 1;
+        this.#checkTracking();
       }
       if (this.#armed) {
         this.#armed.left -= 1;
@@ -373,7 +320,7 @@ class Simulation {
   #checkTracking(): void {
     const active = new Set<string>();
     for (const spec of this.#good?.containers ?? []) {
-      if (!spec.dirtyTracking.active || spec.dirtyTracking.mode !== 'required') continue;
+      if (!spec.dirtyTracking.active || spec.dirtyTracking.mode === 'none') continue;
       for (const claim of spec.claims) {
         if (claim.kind === 'pci') active.add(claim.pci);
       }
@@ -381,10 +328,6 @@ class Simulation {
     for (const text of this.#tracking.lost((key) => active.has(key))) {
       this.#violated('tracking', text);
     }
-  }
-
-  #written(): number {
-    return this.#machine.writingCalls.length;
   }
 
   #violated(invariant: Violation['invariant'], text: string): void {
@@ -406,8 +349,3 @@ function planOf(host: ManagedHost, config: Config | null): string {
     plan.blocked.map(({ kind, container }) => [kind, container]),
   ]);
 }
-
-const PLAIN_ERRNOS: Readonly<Record<string, readonly string[]>> = {
-  open: ['EMFILE', 'ENOENT', 'EACCES'],
-  write: ['EBUSY', 'ENODEV', 'EINVAL'],
-};

@@ -63,7 +63,7 @@ export function emitIoas(emitter: Emitter, placed: PlacedContainer): void {
         ...placing,
         why: `${container} is new (${formatPlace(place)})`,
         needs: [TOKENS.contextOpen(context)],
-        gives: [`${ioas} exists`, ...ready],
+        gives: [`${ioas} exists`, TOKENS.ioasesExist(cell), ...ready],
       },
     );
   }

@@ -2,8 +2,10 @@
 import type { DeviceKey } from '../../base/ids.ts';
 import { sameRanges } from '../../base/iova.ts';
 import { groupOf, type Holding } from '../../graph/query.ts';
-import type { Device } from '../../graph/types.ts';
+import { cellOfLeave } from '../cells.ts';
 import { driverState } from '../drivers.ts';
+import type { Scope } from '../scope.ts';
+import type { Token } from '../step-list.ts';
 import { formatPlace } from '../text.ts';
 import { type Emitter, type PlacedContainer, TOKENS } from './emitter.ts';
 
@@ -51,28 +53,52 @@ export function emitOpens(emitter: Emitter, { wanted, cell }: PlacedContainer): 
 /** Emits detach and close of every device that leaves the host's containers or goes to another context. */
 export function emitLeaves(emitter: Emitter): void {
   const { world } = emitter;
-  for (const [key, holding] of world.holdings) {
-    const cell = emitter.cells.ofContext(holding.context);
-    const device = world.graph.devices.get(key);
-    if (!emitter.isOpen(cell)) continue;
+  for (const [key, renamed] of world.holdings) {
+    const own = emitter.cells.ofContext(renamed.context);
+    const isOpen = (cell: string): boolean => emitter.isOpen(cell);
+    const cell = cellOfLeave(key, own, world.selection.going, isOpen);
+    if (cell === null) continue;
+    // In a cell that is blocked nothing is renamed either.
+    const holding = cell === own ? renamed : beforeRename(renamed, world.scope.renames);
     const target = emitter.containerNamed(world.selection.assigned.get(key)?.container);
-    const transfers = target !== undefined && target.wanted.spec.context !== holding.context;
-    if (!transfers && !world.leaving.has(key)) {
-      const here = emitter.containerNamed(holding.device.attachment?.container);
-      if (here?.rebuild && device?.kind === 'pci') emitDetach(emitter, key, holding, cell, 'early');
-      continue;
+    if (target !== undefined && target.wanted.spec.context !== holding.context) {
+      // What can fail without touching the device comes first: a retry must not stop it again.
+      const leave: Leave = { cell, when: 'early', first: [TOKENS.ioasesExist(cell)] };
+      emitDetach(emitter, key, holding, leave);
+      emitClose(emitter, key, holding, leave);
+    } else if (world.leaving.has(key)) {
+      const when = mustGoFirst(emitter, key, holding) ? 'early' : 'late';
+      emitDetach(emitter, key, holding, { cell, when, first: [] });
+      emitClose(emitter, key, holding, { cell, when, first: [] });
+    } else {
+      emitRebuild(emitter, key, holding, cell);
     }
-    const when = transfers || mustGoFirst(emitter, device, holding) ? 'early' : 'late';
-    emitDetach(emitter, key, holding, cell, when);
-    emitClose(emitter, key, holding, cell, when);
   }
 }
 
-type When = 'early' | 'late';
+function beforeRename(holding: Holding, renames: Scope['renames']): Holding {
+  const rename = renames.find(({ args }) => args.toContext === holding.context);
+  return rename === undefined ? holding : { ...holding, context: rename.args.context };
+}
+
+/** A container whose IOAS must be empty for a while lets its devices go and takes them back. */
+function emitRebuild(emitter: Emitter, key: DeviceKey, holding: Holding, cell: string): void {
+  const here = emitter.containerNamed(holding.device.attachment?.container);
+  if (!here?.rebuild || emitter.world.graph.devices.get(key)?.kind !== 'pci') return;
+  emitDetach(emitter, key, holding, { cell, when: 'early', first: [] });
+}
+
+/** How a device leaves: `early` before what is new is made, but after `first`; `late` once it is there. */
+interface Leave {
+  readonly cell: string;
+  readonly when: 'early' | 'late';
+  readonly first: readonly Token[];
+}
 
 /** A leaver goes before the new comes only where something new cannot come otherwise. */
-function mustGoFirst(emitter: Emitter, device: Device | undefined, holding: Holding): boolean {
+function mustGoFirst(emitter: Emitter, key: DeviceKey, holding: Holding): boolean {
   const { world } = emitter;
+  const device = world.graph.devices.get(key);
   const group = device ? groupOf(device) : null;
   const members = group === null ? [] : (world.graph.groups.get(group)?.members ?? []);
   if (members.some((mate) => world.selection.assigned.has(mate))) return true;
@@ -85,8 +111,7 @@ function emitDetach(
   emitter: Emitter,
   key: DeviceKey,
   holding: Holding,
-  cell: string,
-  when: When,
+  { cell, when, first }: Leave,
 ): void {
   const { attachment } = holding.device;
   if (attachment === null) return;
@@ -100,7 +125,7 @@ function emitDetach(
       container,
       why: leaveReason(emitter, key, container),
       lane: emitter.lanes.ofDevice(key),
-      needs: when === 'early' ? [] : [TOKENS.made(cell)],
+      needs: when === 'early' ? first : [TOKENS.made(cell)],
       gives: [
         TOKENS.left(holding.context, attachment.pt),
         TOKENS.allowChangeable(container),
@@ -115,8 +140,7 @@ function emitClose(
   emitter: Emitter,
   key: DeviceKey,
   holding: Holding,
-  cell: string,
-  when: When,
+  { cell, when, first }: Leave,
 ): void {
   const device = emitter.world.graph.devices.get(key);
   const group = device ? groupOf(device) : null;
@@ -130,6 +154,7 @@ function emitClose(
       lane: emitter.lanes.ofDevice(key),
       needs: [
         `${key} is detached`,
+        ...first,
         ...(when === 'late' && holding.device.attachment === null ? [TOKENS.made(cell)] : []),
       ],
       gives: [

@@ -17,6 +17,7 @@ export const TOKENS = {
   groupClosed: (group: GroupId): Token => `group ${group} is closed where it was`,
   matesGone: (group: GroupId): Token => `mates that leave group ${group} are detached`,
   ioasReady: (context: string, container: string): Token => `IOAS ${context}/${container} is ready`,
+  ioasesExist: (cell: string): Token => `${cell} has every IOAS`,
   allowChangeable: (container: string): Token =>
     `devices that cut the allow list of ${container} left`,
   hwptReady: (context: string, hwpt: ObjectRef): Token => `page table ${context}/${hwpt} is ready`,
