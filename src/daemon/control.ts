@@ -1,0 +1,142 @@
+/**
+ * What can be asked of a running daemon, whoever asks: the socket, a signal, a test. The reconcile
+ * loop fulfils it; nothing here knows how a question travels.
+ */
+import type { DirtyState, Graph } from '../graph/types.ts';
+import type { Plan } from '../plan/types.ts';
+
+/** Conditions of the daemon and of each container. Reason words are stable; messages may change. */
+export type ConditionType =
+  | 'Ready'
+  | 'Reconciling'
+  | 'Stalled'
+  | 'Drifted'
+  | 'Suspended'
+  | 'SourceReady'
+  | 'WatchDegraded';
+
+/** One condition, as Kubernetes writes them. */
+export interface Condition {
+  readonly type: ConditionType;
+  readonly status: 'True' | 'False' | 'Unknown';
+  /** One word in CamelCase. */
+  readonly reason: string;
+  /** A sentence for the operator; empty where the reason says it all. */
+  readonly message: string;
+  /** RFC 3339, UTC. */
+  readonly lastTransitionTime: string;
+  /** The config that it is about; null before the first one. */
+  readonly observedDigest: string | null;
+}
+
+/** A state of the files: their digest, and the git commit where one can be told. */
+export interface SourceRevision {
+  /** `sha256:<hex>`. */
+  readonly digest: string;
+  readonly revision: string | null;
+}
+
+/** A device of a container. `pci` or `mdev` names it. */
+export interface DeviceStatus {
+  readonly pci?: string;
+  readonly mdev?: string;
+  readonly state: 'attached' | 'bound' | 'missing' | 'leaving';
+  /** Id of its HWPT; null for an mdev and for a device that is not attached. */
+  readonly hwpt: number | null;
+  /** Who records its writes: the IOMMU, the device itself, or nobody. */
+  readonly tracking: 'iommu' | 'device' | 'none';
+}
+
+/** A container as it is. */
+export interface ContainerStatus {
+  readonly name: string;
+  readonly conditions: readonly Condition[];
+  readonly hwpts: readonly { readonly id: number; readonly dirtyTracking: DirtyState }[];
+  readonly devices: readonly DeviceStatus[];
+}
+
+/** One attempt that did something. */
+export interface HistoryEntry {
+  /** Unique in the life of the daemon; on every log line of the attempt. */
+  readonly id: string;
+  /** RFC 3339, UTC. */
+  readonly at: string;
+  readonly digest: string;
+  readonly revision: string | null;
+  readonly result: 'applied' | 'failed';
+  readonly steps: number;
+  readonly ms: number;
+  /** One line: `3 containers: 2 ready, 1 rolled back (...)`. */
+  readonly text: string;
+}
+
+/** The answer to `status`, and the document behind `-o json`. */
+export interface StatusDocument {
+  readonly formatVersion: '1.0';
+  readonly kind: 'Status';
+  readonly host: string;
+  readonly daemon: {
+    readonly pid: number;
+    readonly version: string;
+    readonly conditions: readonly Condition[];
+  };
+  readonly source: {
+    readonly paths: readonly string[];
+    readonly attempted: SourceRevision | null;
+    readonly applied: SourceRevision | null;
+  };
+  readonly containers: readonly ContainerStatus[];
+  /** When the host is looked at again at the latest; RFC 3339, UTC. */
+  readonly nextRun: string | null;
+  /** The last twenty attempts that did something, the newest first. */
+  readonly history: readonly HistoryEntry[];
+}
+
+/** What came of a `reconcile` request. */
+export type RequestOutcome = 'pending' | 'ready' | 'stalled' | 'unknown';
+
+/** Something that happened, for `/v1/events`. */
+export interface DaemonEvent {
+  /** RFC 3339, UTC. */
+  readonly at: string;
+  /** A stable word, such as `attempted`, `blocked`, `config-invalid`. */
+  readonly kind: string;
+  readonly attempt: string | null;
+  readonly text: string;
+}
+
+/** What a person confirmed: one config, once. */
+export interface Confirmation {
+  /** The digest that was looked at; another one is not approved by it. */
+  readonly digest: string;
+  /** Containers whose deletion or outage is meant. */
+  readonly containers: readonly string[];
+  /** How many devices may go by absence; null: as the guard says. */
+  readonly removals: number | null;
+}
+
+/** A running daemon. */
+export interface DaemonControl {
+  status(): StatusDocument;
+  /** The live graph as it was last observed; null before the first observation. */
+  graph(): Graph | null;
+  /** What would be done now; null while there is no valid config. */
+  plan(): Plan | null;
+  /** Asks for an attempt now; the id can be asked for with `outcomeOf`. */
+  reconcile(): string;
+  /** `unknown`: an id that was never given, or too long ago. */
+  outcomeOf(request: string): RequestOutcome;
+  /** Nothing is applied until `resume`; observations go on. */
+  suspend(by: string): void;
+  resume(): void;
+  /** False: the digest is not the one that is attempted now. */
+  confirm(confirmation: Confirmation): boolean;
+  /** Hears every event until the returned function is called. */
+  subscribe(listener: (event: DaemonEvent) => void): () => void;
+  /** Prometheus text exposition format 0.0.4. */
+  metrics(): Promise<string>;
+  /** The loop turns. */
+  isHealthy(): boolean;
+  /** Everything that the last valid config asks for is so. */
+  isReady(): boolean;
+}
