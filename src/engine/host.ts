@@ -5,12 +5,14 @@ import type { Graph, KnownFacts, Observation } from '../graph/types.ts';
 import { observe } from '../kernel/observe.ts';
 import type { Syscalls } from '../kernel/port.ts';
 import type { Journal } from './journal.ts';
-import type { RunContext } from './run/context.ts';
+import { type FileKeeper, NO_KEEPER, type RunContext } from './run/context.ts';
 
 /** What an attempt works on. */
 export interface ManagedHost {
   readonly syscalls: Syscalls;
   readonly journal: Journal;
+  /** Absent: files end with the process. */
+  readonly keeper?: FileKeeper;
   readonly known: KnownFacts;
   readonly clock: Clock;
   /** The name that `hosts` patterns are matched against; null: the machine's own. */
@@ -39,6 +41,7 @@ export function runContextOf(host: ManagedHost): RunContext {
   return {
     syscalls: host.syscalls,
     journal: host.journal,
+    keeper: host.keeper ?? NO_KEEPER,
     clock: host.clock,
     exclusive(context, work) {
       const before = tails.get(context) ?? Promise.resolve();

@@ -1,7 +1,7 @@
 /**
  * What we hold, by our own account. The kernel cannot list the objects of a context, so every id
  * and every attachment is written down as it comes about. This implementation keeps it in memory;
- * the interface is what a journal on disk will fulfil.
+ * durable-journal.ts writes it to a file as well.
  */
 import { present } from '../base/assert.ts';
 import { compareText, type DevId, type DeviceKey, type HwptId, type IoasId } from '../base/ids.ts';
@@ -69,8 +69,10 @@ export interface Journal {
   readonly generation: number;
   /** What we hold, sorted: the input of an observation. */
   contexts(): readonly HeldContext[];
-  /** Writes down what is about to be done, before the first call. */
-  begin(action: Action): void;
+  /** Writes down what is about to be done, before the first call, and returns the number to end it by. */
+  begin(action: Action): number;
+  /** Writes down that an action is over, done or refused: all that it changed is recorded. */
+  end(intent: number): void;
   /** Writes down what the kernel has done. */
   record(context: string, change: JournalChange): void;
   /** The id behind a name; null for an object that was never made, or is gone. */
@@ -83,23 +85,32 @@ export class MemoryJournal implements Journal {
   readonly #contexts = new Map<string, HeldContext>();
   /** Names of new objects with their ids, by context; they live for one attempt and the rest of the object's life. */
   readonly #made = new Map<string, Map<ObjectRef, number>>();
-  #intent: Action | null = null;
 
-  constructor(held: readonly HeldContext[] = []) {
+  constructor(
+    held: readonly HeldContext[] = [],
+    made: readonly (readonly [context: string, ref: ObjectRef, id: number])[] = [],
+  ) {
     for (const context of held) this.#contexts.set(context.name, context);
+    for (const [context, ref, id] of made) this.#name(context, ref, id);
   }
 
   contexts(): readonly HeldContext[] {
     return [...this.#contexts.values()].sort((a, b) => compareText(a.name, b.name));
   }
 
-  /** The last intent; kept so that a stuck call can be named. */
-  get intent(): Action | null {
-    return this.#intent;
+  /** Names of objects that were made, with their ids. */
+  made(): readonly (readonly [context: string, ref: ObjectRef, id: number])[] {
+    return [...this.#made].flatMap(([context, names]) =>
+      [...names].map(([ref, id]) => [context, ref, id] as const),
+    );
   }
 
-  begin(action: Action): void {
-    this.#intent = action;
+  begin(): number {
+    return 0;
+  }
+
+  end(): void {
+    // What lives no longer than the process need not know what was under way.
   }
 
   record(context: string, change: JournalChange): void {

@@ -1,4 +1,4 @@
-/** `npm run sim -- --seed N --steps M [--runs K] [--plant NAME] [--log]`. Exit code 1 where an invariant did not hold. */
+/** `npm run sim -- --seed N --steps M [--runs K] [--plant NAME] [--crashes] [--tracked] [--log]`. Exit code 1 where an invariant did not hold. */
 import { parseArgs } from 'node:util';
 import { INVARIANTS, type Invariant } from './invariants.ts';
 import { simulate } from './simulation.ts';
@@ -11,6 +11,8 @@ const { values } = parseArgs({
     steps: { type: 'string', default: '200' },
     runs: { type: 'string', default: '1' },
     plant: { type: 'string' },
+    crashes: { type: 'boolean', default: false },
+    tracked: { type: 'boolean', default: false },
     log: { type: 'boolean', default: false },
   },
 });
@@ -26,27 +28,30 @@ process.exitCode = (await runAll(plant)) === 0 ? 0 : 1;
 /** Runs every seed; returns how many were not clean. */
 async function runAll(invariant: Invariant | undefined): Promise<number> {
   const first = Number(values.seed);
-  const total = { steps: 0, attempts: 0, failed: 0 };
+  const total = { steps: 0, attempts: 0, restarts: 0, failed: 0 };
   for (let run = 0; run < Number(values.runs) && total.failed < FAILED_RUNS_MAX; run += 1) {
     const verdict = await simulate({
       seed: first + run,
       steps: Number(values.steps),
       plant: invariant,
+      crashes: values.crashes,
+      tracked: values.tracked,
       ...(values.log ? { log: say } : {}),
     });
     const clean = verdict.violations.length === 0;
     total.steps += verdict.steps;
     total.attempts += verdict.attempts;
+    total.restarts += verdict.restarts;
     total.failed += clean ? 0 : 1;
     for (const { invariant: name, step, text } of verdict.violations) {
       say(`step ${step}: ${name}: ${text}`);
     }
-    const { seed, steps, attempts, calls } = verdict;
-    const figures = `${steps} steps, ${attempts} attempts, ${calls} calls`;
+    const { seed, steps, attempts, restarts, calls } = verdict;
+    const figures = `${steps} steps, ${attempts} attempts, ${restarts} restarts, ${calls} calls`;
     if (values.runs === '1' || !clean) say(`seed ${seed}, ${figures}: ${wordOf(clean)}`);
   }
   if (values.runs !== '1') {
-    const figures = `${total.steps} steps, ${total.attempts} attempts`;
+    const figures = `${total.steps} steps, ${total.attempts} attempts, ${total.restarts} restarts`;
     say(`${values.runs} seeds from ${first}, ${figures}: ${wordOf(total.failed === 0)}`);
   }
   return total.failed;

@@ -91,6 +91,7 @@ export const PLANTS: Readonly<Record<Invariant, Plant>> = {
       },
       contexts: () => journal.contexts(),
       begin: (action) => journal.begin(action),
+      end: (intent) => journal.end(intent),
       resolve: (context, ref) => journal.resolve(context, ref),
       record(context, change) {
         if (change.kind !== 'hwpt-changed') journal.record(context, change);

@@ -6,8 +6,9 @@
 import { createHash } from 'node:crypto';
 import { type WatchEvent, watchLoop } from '../../src/daemon/watch.ts';
 import { type Attempt, planAttempt } from '../../src/engine/attempt.ts';
-import type { ManagedHost } from '../../src/engine/host.ts';
-import { MemoryJournal } from '../../src/engine/journal.ts';
+import { type ManagedHost, runContextOf } from '../../src/engine/host.ts';
+import type { Journal } from '../../src/engine/journal.ts';
+import { recover } from '../../src/engine/recover.ts';
 import { formatCell } from '../../src/engine/report.ts';
 import { Machine } from '../../src/kernel/sim/machine.ts';
 import { DEFAULT_OPTIONS } from '../../src/plan/planner-options.ts';
@@ -25,41 +26,25 @@ import {
   claimsTooMuch,
   DisruptionCount,
   foreignWrites,
-  type Invariant,
   TrackingWatch,
   unmetIn,
   unplannedEffects,
 } from './invariants.ts';
+import {
+  activelyTracked,
+  attachments,
+  devicesOf,
+  inBytes,
+  lostSince,
+  planOf,
+  same,
+} from './looks.ts';
 import { Monitor } from './monitor.ts';
 import { PLANTS, type Plant } from './plants.ts';
+import { Process, Surroundings } from './process.ts';
 import { Chance, ConfigModel, randomHost } from './scenario.ts';
+import type { SimulationOptions, Verdict, Violation } from './verdict.ts';
 import { WorldEvents } from './world-events.ts';
-
-/** An invariant that did not hold. */
-export interface Violation {
-  readonly invariant: Invariant | 'crash';
-  readonly step: number;
-  readonly text: string;
-}
-
-/** What came of a run. */
-export interface Verdict {
-  readonly seed: number;
-  readonly steps: number;
-  readonly attempts: number;
-  readonly calls: number;
-  readonly violations: readonly Violation[];
-}
-
-/** How a run goes. */
-export interface SimulationOptions {
-  readonly seed: number;
-  readonly steps: number;
-  readonly plant?: Invariant | undefined;
-  /** Every container prefers tracking and has it switched on. */
-  readonly tracked?: boolean;
-  readonly log?: (line: string) => void;
-}
 
 const QUIESCE_EVERY = 8;
 /** Longer than the longest back-off of the loop. */
@@ -71,6 +56,13 @@ export async function simulate(options: SimulationOptions): Promise<Verdict> {
   return new Simulation(options).run();
 }
 
+interface Life {
+  readonly process: Process;
+  readonly host: ManagedHost;
+  readonly stop: AbortController;
+  loop: Promise<void>;
+}
+
 class Simulation {
   readonly #options: SimulationOptions;
   readonly #chance: Chance;
@@ -79,13 +71,11 @@ class Simulation {
   readonly #monitor: Monitor;
   readonly #model: ConfigModel;
   readonly #plant: Plant;
-  readonly #host: ManagedHost;
-  readonly #journal: MemoryJournal;
+  readonly #around = new Surroundings();
   readonly #disruptions: DisruptionCount;
   readonly #tracking: TrackingWatch;
   readonly #claimed: ReadonlySet<string>;
   readonly #world: WorldEvents;
-  readonly #stop = new AbortController();
   readonly #violations: Violation[] = [];
   #files: readonly { path: string; text: string }[];
   #wake: () => void = () => undefined;
@@ -97,6 +87,8 @@ class Simulation {
   #attempts = 0;
   #calls = 0;
   #writes = 0;
+  #restarts = 0;
+  #life: Life;
 
   constructor(options: SimulationOptions) {
     this.#options = options;
@@ -117,52 +109,136 @@ class Simulation {
       },
     });
     this.#tracking = new TrackingWatch(this.#machine);
-    this.#journal = new MemoryJournal();
-    const port = this.#plant.syscalls?.(this.#monitor.syscalls, this.#machine);
-    this.#host = {
-      syscalls: port ?? this.#monitor.syscalls,
-      journal: this.#plant.journal?.(this.#journal) ?? this.#journal,
-      known: this.#machine.known,
-      clock: this.#clock,
-      hostName: 'sim',
-      ownPid: 0,
-    };
     this.#listen();
+    this.#life = this.#newLife();
   }
 
   async run(): Promise<Verdict> {
     const { seed, steps } = this.#options;
-    const loop = watchLoop({
-      host: this.#host,
-      clock: this.#clock,
-      timing: { settleMs: 500, removalGraceMs: 30_000, resyncMs: 10_000 },
-      parallel: 4,
-      signal: this.#stop.signal,
-      read: () => this.#read(),
-      nap: (ms) => this.#nap(ms),
-      report: (event) => this.#heard(event),
-    }).catch((error: unknown) => this.#violated('crash', String((error as Error).stack ?? error)));
+    this.#live();
     for (this.#step = 1; this.#step <= steps; this.#step += 1) {
       this.#act();
       await this.#clock.advance(this.#chance.pick(PAUSES_MS));
+      if (!this.#life.process.isAlive) await this.#restart();
       if (this.#step % QUIESCE_EVERY === 0) await this.#quiesce();
       if (this.#violations.length > 0 && this.#options.plant === undefined) break;
     }
-    this.#stop.abort();
+    this.#life.stop.abort();
     this.#wake();
     await this.#clock.advance(PATIENCE_MS);
-    await loop;
+    await this.#life.loop;
     return {
       seed,
       steps: Math.min(this.#step, steps),
       attempts: this.#attempts,
+      restarts: this.#restarts,
       calls: this.#calls + this.#machine.calls.length,
       violations: this.#violations,
     };
   }
 
+  get #host(): ManagedHost {
+    return this.#life.host;
+  }
+
+  get #journal(): Journal {
+    return this.#life.process.journal;
+  }
+
+  #newLife(): Life {
+    const process = new Process(this.#around, this.#monitor.syscalls, () =>
+      this.#log('the process dies while it writes its journal'),
+    );
+    const port = this.#plant.syscalls?.(process.syscalls, this.#machine) ?? process.syscalls;
+    const host: ManagedHost = {
+      syscalls: port,
+      journal: this.#plant.journal?.(process.journal) ?? process.journal,
+      keeper: process.keeper,
+      known: this.#machine.known,
+      clock: this.#clock,
+      hostName: 'sim',
+      ownPid: 0,
+    };
+    return { process, host, stop: new AbortController(), loop: Promise.resolve() };
+  }
+
+  #live(): void {
+    const life = this.#life;
+    life.loop = watchLoop({
+      host: life.host,
+      clock: this.#clock,
+      timing: { settleMs: 500, removalGraceMs: 30_000, resyncMs: 10_000 },
+      parallel: 4,
+      signal: life.stop.signal,
+      read: () => this.#read(),
+      nap: (ms) => this.#nap(ms),
+      report: (event) => {
+        if (life.process.isAlive) this.#heard(event);
+      },
+    }).catch((error: unknown) => {
+      if (!life.process.isAlive) return;
+      this.#violated('crash', String((error as Error).stack ?? error));
+    });
+  }
+
+  /** The process is gone; the next one recovers, and may die of it again. */
+  async #restart(): Promise<void> {
+    for (;;) {
+      this.#life.stop.abort();
+      // What is in the kernel ends before the process does.
+      await this.#clock.advance(1000);
+      this.#restarts += 1;
+      const kept = new Set(this.#around.store.values());
+      const inherited = this.#around.renumber(this.#machine.restart(kept));
+      this.#life = this.#newLife();
+      const { process, host } = this.#life;
+      if (this.#chance.is(0.3)) this.#armDeath();
+      const before = attachments(this.#machine);
+      const pending = devicesOf(process.journal.intents.map(({ action }) => action));
+      const run = { ...runContextOf(host), journal: process.journal };
+      const done = recover(run, inherited).then(
+        ({ notes }) => notes.map((note) => this.#log(note)),
+        (error: unknown) => {
+          if (process.isAlive) throw error;
+        },
+      );
+      await this.#clock.advance(2000);
+      if (!process.isAlive) continue;
+      await done;
+      for (const device of pending) this.#disruptions.forgive(device);
+      this.#monitor.take();
+      for (const device of lostSince(this.#machine, before, pending)) {
+        this.#violated('restart', `${device} was attached before and is not after`);
+      }
+      for (const leak of leaksOf(this.#machine, process.journal)) this.#violated('leaks', leak);
+      this.#good = null;
+      this.#live();
+      return;
+    }
+  }
+
+  /** The process dies at one of its next calls or writes. */
+  #armDeath(): void {
+    const { process } = this.#life;
+    if (this.#chance.is(0.3)) process.dieAtAppend = 1 + this.#chance.below(15);
+    else {
+      const event = (): void => {
+        this.#log('the process is killed');
+        process.kill();
+      };
+      this.#armed = { left: 1 + this.#chance.below(60), event };
+    }
+  }
+
   /** One thing that happens, at once or in the middle of what the engine does next. */
   #act(): void {
+    if (this.#options.crashes && this.#chance.is(0.4)) {
+      this.#armDeath();
+      this.#log(`edit: ${this.#model.edit()}`);
+      this.#files = this.#model.files();
+      this.#wake();
+      return;
+    }
     const event = this.#event();
     if (this.#chance.is(0.4)) this.#armed = { left: 1 + this.#chance.below(60), event };
     else event();
@@ -186,6 +262,7 @@ class Simulation {
     this.#world.restore();
     this.#model.repair();
     this.#files = this.#model.files();
+    this.#life.process.dieAtAppend = 0;
     this.#wake();
     await this.#clock.advance(PATIENCE_MS);
     this.#world.restore();
@@ -221,19 +298,14 @@ class Simulation {
   }
 
   #shuffled(): Config | null {
-    const files = this.#model.shuffledFiles().map(({ path, text }) => ({
-      path,
-      bytes: new TextEncoder().encode(this.#plant.shuffled?.(text) ?? text),
-    }));
+    const { shuffled = same } = this.#plant;
+    const files = inBytes(this.#model.shuffledFiles(), shuffled);
     return readConfig(files).config;
   }
 
   #read(): Source {
     this.#reads += 1;
-    const files = this.#files.map(({ path, text }) => {
-      const read = this.#plant.files?.(text, this.#reads) ?? text;
-      return { path, bytes: new TextEncoder().encode(read) };
-    });
+    const files = inBytes(this.#files, (text) => this.#plant.files?.(text, this.#reads) ?? text);
     const digest = createHash('sha256').update(JSON.stringify(files)).digest('hex');
     return { files, issues: [], digest, revision: null };
   }
@@ -318,13 +390,7 @@ class Simulation {
   }
 
   #checkTracking(): void {
-    const active = new Set<string>();
-    for (const spec of this.#good?.containers ?? []) {
-      if (!spec.dirtyTracking.active || spec.dirtyTracking.mode === 'none') continue;
-      for (const claim of spec.claims) {
-        if (claim.kind === 'pci') active.add(claim.pci);
-      }
-    }
+    const active = activelyTracked(this.#good);
     for (const text of this.#tracking.lost((key) => active.has(key))) {
       this.#violated('tracking', text);
     }
@@ -339,13 +405,4 @@ class Simulation {
   #log(line: string): void {
     this.#options.log?.(`${String(this.#step).padStart(5)} ${this.#clock.now()} ms  ${line}`);
   }
-}
-
-function planOf(host: ManagedHost, config: Config | null): string {
-  if (config === null) return 'not valid';
-  const { plan } = planAttempt(host, config, { ...DEFAULT_OPTIONS, removalsAllowed: 99 });
-  return JSON.stringify([
-    plan.steps.map(describeAction),
-    plan.blocked.map(({ kind, container }) => [kind, container]),
-  ]);
 }

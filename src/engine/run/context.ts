@@ -8,10 +8,27 @@ import type { Fd, Syscalls } from '../../kernel/port.ts';
 import type { StepFields, StepKind } from '../../steps/def.ts';
 import type { Journal } from '../journal.ts';
 
+/**
+ * Keeps open files beyond the end of the process, so that the next one has them. A file is kept before
+ * anything is done with it, and let go before it is closed: ours must be the last close, because whoever
+ * closes last waits for the reset.
+ */
+export interface FileKeeper {
+  keep(fd: Fd): Promise<void>;
+  letGo(fd: Fd): Promise<void>;
+}
+
+/** Files end with the process. */
+export const NO_KEEPER: FileKeeper = {
+  keep: async () => undefined,
+  letGo: async () => undefined,
+};
+
 /** The hands of the engine: the kernel, the account of what is held, and time. */
 export interface RunContext {
   readonly syscalls: Syscalls;
   readonly journal: Journal;
+  readonly keeper: FileKeeper;
   readonly clock: Clock;
   /** Runs `work` while nobody else allocates or frees in the context: the kernel reuses ids at once. */
   exclusive<T>(context: string, work: () => Promise<T>): Promise<T>;

@@ -31,8 +31,12 @@ const RUNNERS: { readonly [K in StepKind]: Runner<K> } = {
 };
 
 /** Does the action to the kernel. The intent is written down first. Throws KernelError or SyscallError. */
-export function runAction(action: Action, run: RunContext): Promise<StepDetail | undefined> {
-  run.journal.begin(action);
+export async function runAction(action: Action, run: RunContext): Promise<StepDetail | undefined> {
+  const intent = run.journal.begin(action);
   const runner = RUNNERS[action.kind] as unknown as Runner<StepKind>;
-  return runner(action.args, run);
+  try {
+    return await runner(action.args, run);
+  } finally {
+    run.journal.end(intent);
+  }
 }

@@ -5,6 +5,7 @@ import type { Runner } from './context.ts';
 /** Opens /dev/iommu. Errnos: ENOENT and ENODEV without iommufd, EACCES without the right. */
 export const openContext: Runner<'open-context'> = async ({ context }, run) => {
   const fd = openIommufd(run.syscalls);
+  await run.keeper.keep(fd);
   run.journal.record(context, { kind: 'context-opened', fd });
   return undefined;
 };

@@ -12,9 +12,11 @@ export const openDevice: Runner<'open-device'> = async ({ context, device }, run
   const iommufd = contextFd(run, context);
   const fd = openFile(run.syscalls, cdevOf(run.syscalls, device));
   try {
+    await run.keeper.keep(fd);
     const devId = await retrying(run, BIND_RETRY, () => bindIommufd(run.syscalls, fd, iommufd));
     run.journal.record(context, { kind: 'device-opened', device, fd, devId });
   } catch (error) {
+    await run.keeper.letGo(fd);
     await run.syscalls.slow.close(fd);
     throw error;
   }

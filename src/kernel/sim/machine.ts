@@ -126,6 +126,25 @@ export class Machine {
     return true;
   }
 
+  /**
+   * Our process ends and another one begins: files that somebody keeps for it come back under new
+   * numbers, the others are closed as the kernel closes them.
+   */
+  restart(kept: ReadonlySet<Fd>): ReadonlyMap<Fd, Fd> {
+    const renumbered = new Map<Fd, Fd>();
+    for (const [fd, open] of [...this.#files]) {
+      this.#files.delete(fd);
+      const { bound } = open.type === 'device' ? open.device : { bound: null };
+      if (kept.has(fd)) {
+        const now = this.#addFile(open);
+        renumbered.set(fd, now);
+        if (open.type === 'device' && bound?.fd === fd) open.device.bound = { ...bound, fd: now };
+      } else if (open.type === 'context') open.context.files -= 1;
+      else if (bound?.fd === fd) unbind(open.device);
+    }
+    return renumbered;
+  }
+
   #addFile(open: OpenFile): Fd {
     this.#lastFd += 1;
     const fd = this.#lastFd as Fd;

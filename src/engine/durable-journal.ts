@@ -1,0 +1,175 @@
+/**
+ * A journal that outlives the process: every intent is written before its first call, every change
+ * after the kernel made it. Not here: where it is written (daemon/journal-file.ts), and what is made
+ * of an intent that was never ended (recover.ts).
+ */
+import type { HeldContext, ObjectRef } from '../graph/types.ts';
+import type { Action } from '../steps/def.ts';
+import { type Journal, type JournalChange, MemoryJournal } from './journal.ts';
+import {
+  encodeEntry,
+  type Intent,
+  JOURNAL_FORMAT,
+  type JournalEntry,
+  type JournalState,
+} from './journal-log.ts';
+
+/** Where a journal is written. Both calls return when the text would survive a crash. */
+export interface JournalFile {
+  append(text: string): void;
+  /** Puts `text` in the place of all that was written, as a whole or not at all. */
+  replace(text: string): void;
+}
+
+/** A state in which nothing is held. */
+export function emptyState(bootId: string | null): JournalState {
+  return { bootId, contexts: [], made: [], kept: [], intents: [], next: 1 };
+}
+
+/** A journal with a file behind it. */
+export class DurableJournal implements Journal {
+  readonly bootId: string | null;
+  readonly #file: JournalFile;
+  #memory: MemoryJournal;
+  readonly #intents = new Map<number, Action>();
+  #kept = new Map<number, string>();
+  #next: number;
+
+  constructor(file: JournalFile, state: JournalState) {
+    this.bootId = state.bootId;
+    this.#file = file;
+    this.#memory = new MemoryJournal(state.contexts, state.made);
+    for (const { id, action } of state.intents) this.#intents.set(id, action);
+    for (const [tag, fd] of state.kept) this.#kept.set(fd, tag);
+    this.#next = state.next;
+    this.compact();
+  }
+
+  get generation(): number {
+    return this.#memory.generation;
+  }
+
+  /** Actions that were begun and not ended, in order. */
+  get intents(): readonly Intent[] {
+    return [...this.#intents].map(([id, action]) => ({ id, action }));
+  }
+
+  contexts(): readonly HeldContext[] {
+    return this.#memory.contexts();
+  }
+
+  begin(action: Action): number {
+    const id = this.#number();
+    this.#intents.set(id, action);
+    this.#append({ kind: 'begin', intent: { id, action } });
+    return id;
+  }
+
+  end(id: number): void {
+    this.#intents.delete(id);
+    this.#append({ kind: 'end', id });
+  }
+
+  record(context: string, change: JournalChange): void {
+    this.#memory.record(context, change);
+    this.#append({ kind: 'change', context, change });
+  }
+
+  resolve(context: string, ref: ObjectRef): number | null {
+    return this.#memory.resolve(context, ref);
+  }
+
+  /** Notes that a file will be kept elsewhere, and returns the tag under which it comes back. */
+  keep(fd: number): string {
+    const tag = `f${this.#number()}`;
+    this.#kept.set(fd, tag);
+    this.#append({ kind: 'keep', tag, fd });
+    return tag;
+  }
+
+  /** The tag of a file that is kept elsewhere; null: it is not. */
+  tagOf(fd: number): string | null {
+    return this.#kept.get(fd) ?? null;
+  }
+
+  /** Notes that a file is no longer kept elsewhere. */
+  drop(fd: number): void {
+    if (this.#kept.delete(fd)) this.#append({ kind: 'drop', fd });
+  }
+
+  /** After a restart: what came back, under its new numbers, in one write. */
+  adopt(contexts: readonly HeldContext[], kept: ReadonlyMap<number, string>): void {
+    this.#memory = new MemoryJournal(contexts, this.#memory.made());
+    this.#kept = new Map(kept);
+    this.compact();
+  }
+
+  /** What the journal knows now. */
+  state(): JournalState {
+    return {
+      bootId: this.bootId,
+      contexts: this.contexts(),
+      made: this.#memory.made(),
+      kept: [...this.#kept].map(([fd, tag]) => [tag, fd] as const),
+      intents: this.intents,
+      next: this.#next,
+    };
+  }
+
+  /** Writes the state in the place of all that led to it. */
+  compact(): void {
+    const state = this.state();
+    this.#file.replace(encodeEntry({ kind: 'state', formatVersion: JOURNAL_FORMAT, state }));
+  }
+
+  #number(): number {
+    this.#next += 1;
+    return this.#next - 1;
+  }
+
+  #append(entry: JournalEntry): void {
+    this.#file.append(encodeEntry(entry));
+  }
+}
+
+/** The state that a log comes to. The entries begin with a state. */
+export function replay(entries: readonly JournalEntry[]): JournalState {
+  const [first, ...rest] = entries;
+  if (first?.kind !== 'state') throw new Error('a log begins with a state');
+  const { state } = first;
+  const memory = new MemoryJournal(state.contexts, state.made);
+  const intents = new Map(state.intents.map(({ id, action }) => [id, action]));
+  const kept = new Map(state.kept.map(([tag, fd]) => [fd, tag]));
+  let { next } = state;
+  for (const entry of rest) {
+    switch (entry.kind) {
+      case 'state':
+        throw new Error('a log has one state');
+      case 'begin':
+        intents.set(entry.intent.id, entry.intent.action);
+        next = Math.max(next, entry.intent.id + 1);
+        break;
+      case 'end':
+        intents.delete(entry.id);
+        break;
+      case 'change':
+        memory.record(entry.context, entry.change);
+        break;
+      case 'keep':
+        kept.set(entry.fd, entry.tag);
+        next = Math.max(next, Number(entry.tag.slice(1)) + 1);
+        break;
+      case 'drop':
+        kept.delete(entry.fd);
+        break;
+    }
+  }
+  return {
+    bootId: state.bootId,
+    contexts: memory.contexts(),
+    made: memory.made(),
+    kept: [...kept].map(([fd, tag]) => [tag, fd] as const),
+    intents: [...intents].sort(([a], [b]) => a - b).map(([id, action]) => ({ id, action })),
+    next,
+  };
+}

@@ -1,0 +1,126 @@
+/**
+ * The daemon as a process that can die: a journal in a file that survives, files that a service
+ * manager keeps, and a port that nobody can call any more once the process is gone.
+ */
+import {
+  DurableJournal,
+  emptyState,
+  type JournalFile,
+  replay,
+} from '../../src/engine/durable-journal.ts';
+import { decodeLog } from '../../src/engine/journal-log.ts';
+import type { InheritedFile } from '../../src/engine/recover.ts';
+import type { FileKeeper } from '../../src/engine/run/context.ts';
+import type { Fd, Syscalls } from '../../src/kernel/port.ts';
+
+/** What outlives the process. */
+export class Surroundings {
+  /** The journal's text. */
+  text = '';
+  /** Kept files by tag. */
+  readonly store = new Map<string, Fd>();
+
+  /** The kept files under their new numbers. */
+  renumber(numbers: ReadonlyMap<Fd, Fd>): readonly InheritedFile[] {
+    for (const [tag, fd] of this.store) {
+      const now = numbers.get(fd);
+      if (now === undefined) this.store.delete(tag);
+      else this.store.set(tag, now);
+    }
+    return [...this.store].map(([tag, fd]) => ({ tag, fd }));
+  }
+}
+
+/** One life of the daemon. */
+export class Process {
+  readonly journal: DurableJournal;
+  readonly keeper: FileKeeper;
+  readonly syscalls: Syscalls;
+  /** The process ends in the middle of its n-th next write of the journal; 0: not. */
+  dieAtAppend = 0;
+  #ended = false;
+
+  constructor(around: Surroundings, port: Syscalls, onDeath: () => void) {
+    this.journal = new DurableJournal(this.#file(around, onDeath), stateOf(around.text));
+    this.syscalls = this.#mortal(port);
+    this.keeper = {
+      keep: async (fd) => {
+        if (this.isAlive) around.store.set(this.journal.keep(fd), fd);
+      },
+      letGo: async (fd) => {
+        const tag = this.journal.tagOf(fd);
+        if (tag === null || !this.isAlive) return;
+        around.store.delete(tag);
+        this.journal.drop(fd);
+      },
+    };
+  }
+
+  get isAlive(): boolean {
+    return !this.#ended;
+  }
+
+  /** SIGKILL: nothing more is called, nothing more is written. */
+  kill(): void {
+    this.#ended = true;
+  }
+
+  #file(around: Surroundings, onDeath: () => void): JournalFile {
+    return {
+      append: (text) => {
+        if (!this.isAlive) return;
+        this.dieAtAppend -= 1;
+        if (this.dieAtAppend !== 0) {
+          around.text += text;
+          return;
+        }
+        // The write that the process dies in reaches the disk in part.
+        around.text += text.slice(0, Math.floor(text.length / 2));
+        this.kill();
+        onDeath();
+      },
+      replace: (text) => {
+        if (this.isAlive) around.text = text;
+      },
+    };
+  }
+
+  #mortal(port: Syscalls): Syscalls {
+    const never = new Promise<never>(() => undefined);
+    const gone = (): never => {
+      throw new Error('the process is gone');
+    };
+    const quick =
+      <A extends unknown[], R>(call: (...args: A) => R) =>
+      (...args: A): R =>
+        this.isAlive ? call(...args) : gone();
+    const slow =
+      <A extends unknown[], R>(call: (...args: A) => Promise<R>) =>
+      async (...args: A): Promise<R> => {
+        if (!this.isAlive) return never;
+        const answer = await call(...args);
+        return this.isAlive ? answer : never;
+      };
+    return {
+      open: quick(port.open),
+      ioctl: quick(port.ioctl),
+      readText: quick(port.readText),
+      readDir: quick(port.readDir),
+      readLink: quick(port.readLink),
+      realPath: quick(port.realPath),
+      stat: quick(port.stat),
+      slow: {
+        ioctl: slow(port.slow.ioctl),
+        close: slow(port.slow.close),
+        writeText: slow(port.slow.writeText),
+      },
+    };
+  }
+}
+
+function stateOf(text: string): ReturnType<typeof emptyState> {
+  const read = decodeLog(text);
+  if (read.result === 'empty') return emptyState(null);
+  if (read.result === 'refused') throw new Error(`the journal is refused: ${read.reason}`);
+  return replay(read.entries);
+}

@@ -1,0 +1,31 @@
+/** What a run of the simulation is asked, and what it comes to. */
+import type { Invariant } from './invariants.ts';
+
+/** An invariant that did not hold. */
+export interface Violation {
+  readonly invariant: Invariant | 'crash' | 'restart';
+  readonly step: number;
+  readonly text: string;
+}
+
+/** What came of a run. */
+export interface Verdict {
+  readonly seed: number;
+  readonly steps: number;
+  readonly attempts: number;
+  readonly restarts: number;
+  readonly calls: number;
+  readonly violations: readonly Violation[];
+}
+
+/** How a run goes. */
+export interface SimulationOptions {
+  readonly seed: number;
+  readonly steps: number;
+  readonly plant?: Invariant | undefined;
+  /** The daemon is killed now and then. */
+  readonly crashes?: boolean;
+  /** Every container prefers tracking and has it switched on. */
+  readonly tracked?: boolean;
+  readonly log?: (line: string) => void;
+}
