@@ -291,16 +291,10 @@ class Simulation {
     if (this.#writes > before) this.#violated('honesty', 'planning has written');
     for (const miss of unmetIn(this.#machine, config, plan)) this.#violated('honesty', miss);
     for (const leak of leaksOf(this.#machine, this.#journal)) this.#violated('leaks', leak);
-    const other = planOf(this.#host, this.#shuffled());
-    if (other !== planOf(this.#host, config)) {
+    const shuffled = inBytes(this.#model.shuffledFiles(), this.#plant.shuffled ?? same);
+    if (planOf(this.#host, readConfig(shuffled).config) !== planOf(this.#host, config)) {
       this.#violated('order', 'another order of the same documents gives another plan');
     }
-  }
-
-  #shuffled(): Config | null {
-    const { shuffled = same } = this.#plant;
-    const files = inBytes(this.#model.shuffledFiles(), shuffled);
-    return readConfig(files).config;
   }
 
   #read(): Source {
@@ -377,13 +371,10 @@ class Simulation {
         this.#writes += 1;
         this.#checkTracking();
       }
-      if (this.#armed) {
-        this.#armed.left -= 1;
-        if (this.#armed.left <= 0) {
-          const { event } = this.#armed;
-          this.#armed = null;
-          event();
-        }
+      const armed = this.#armed;
+      if (armed !== null && --armed.left <= 0) {
+        this.#armed = null;
+        armed.event();
       }
       return push(...made);
     };
