@@ -4,7 +4,7 @@
  * fail. Everything follows from the seed.
  */
 import { createHash } from 'node:crypto';
-import { type WatchEvent, watchLoop } from '../../src/daemon/watch.ts';
+import { type WatchEvent, watchLoop } from '../../src/daemon/loop.ts';
 import { type Attempt, planAttempt } from '../../src/engine/attempt.ts';
 import { type ManagedHost, runContextOf } from '../../src/engine/host.ts';
 import type { Journal } from '../../src/engine/journal.ts';

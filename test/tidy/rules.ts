@@ -88,8 +88,8 @@ function layers({ path, text }: SourceText): readonly string[] {
   if (allowed === undefined) return [`${path}: ${layer} is not a layer`];
   return importsOf(text).flatMap((target) => {
     if (!target.startsWith('.')) {
-      const koffi = target === 'koffi' && path !== 'src/kernel/native/libc.ts';
-      return koffi ? [`${path}: only src/kernel/native/libc.ts may load koffi`] : [];
+      const koffi = target === 'koffi' && layer !== 'kernel/native';
+      return koffi ? [`${path}: only src/kernel/native may load koffi`] : [];
     }
     const other = layerOf(resolveImport(path, target));
     if (other === null || allowed.includes(other)) return [];

@@ -1,6 +1,6 @@
 /** `autodomain watch`: follows a config until SIGTERM. */
 import { EXIT } from '../../base/errors.ts';
-import { DEFAULT_TIMING, type WatchEvent, watchLoop } from '../../daemon/watch.ts';
+import { DEFAULT_TIMING, type WatchEvent, watchLoop } from '../../daemon/loop.ts';
 import { PARALLEL_DEFAULT } from '../../engine/apply.ts';
 import { formatCell, formatSummary } from '../../engine/report.ts';
 import { formatPlan, summaryOf } from '../../plan/format-text.ts';

@@ -1,5 +1,5 @@
 /**
- * The C functions that Node has no binding for. This file is the only one that loads koffi.
+ * The C functions that Node has no binding for, as far as the port needs them.
  * An ioctl takes exactly three arguments here: koffi makes variadic functions synchronous only.
  */
 import koffi from 'koffi';

@@ -1,7 +1,7 @@
 /** The loop against time and trouble: an edit while an apply runs, a failure that passes, drift that somebody else made. */
 import { describe, expect, it } from 'vitest';
 import type { Clock, MonotonicMs } from '../../src/base/clock.ts';
-import { type WatchEvent, watchLoop } from '../../src/daemon/watch.ts';
+import { type WatchEvent, watchLoop } from '../../src/daemon/loop.ts';
 import { observeHost } from '../../src/engine/host.ts';
 import { MemoryJournal } from '../../src/engine/journal.ts';
 import { Machine } from '../../src/kernel/sim/machine.ts';

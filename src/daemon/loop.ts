@@ -8,9 +8,8 @@ import type { ManagedHost } from '../engine/host.ts';
 import { DEFAULT_OPTIONS } from '../plan/planner-options.ts';
 import type { Plan } from '../plan/types.ts';
 import type { Source } from '../source/files.ts';
-import type { Config } from '../spec/config.ts';
 import type { IssueList } from '../spec/issues.ts';
-import { readConfig } from '../spec/read-config.ts';
+import { Intake } from './intake.ts';
 
 /** How the loop paces itself; all times in milliseconds. */
 export interface WatchTiming {
@@ -59,22 +58,21 @@ export async function watchLoop(dependencies: WatchDependencies): Promise<void> 
   await new WatchLoop(dependencies).run();
 }
 
-interface Loaded {
-  readonly config: Config;
-  readonly digest: string;
-  /** When these files were first seen. */
-  readonly since: number;
-}
-
 class WatchLoop {
   readonly #deps: WatchDependencies;
-  #good: Loaded | null = null;
-  #refused: string | null = null;
+  readonly #intake: Intake;
   #retryMs = RETRY_MS_FIRST;
   #said = '';
 
   constructor(dependencies: WatchDependencies) {
     this.#deps = dependencies;
+    const { clock, signal, timing } = dependencies;
+    this.#intake = new Intake({
+      clock,
+      signal,
+      settleMs: timing.settleMs,
+      read: () => dependencies.read(),
+    });
   }
 
   async run(): Promise<void> {
@@ -87,43 +85,38 @@ class WatchLoop {
     }
   }
 
-  /** Takes the files over once they are quiet. False: they are still changing. */
+  /** Looks at the files. False: they are still changing. */
   async #load(): Promise<boolean> {
-    const { clock, timing, signal } = this.#deps;
-    const source = this.#deps.read();
-    if (source.digest === this.#refused) return true;
-    if (source.digest === this.#good?.digest) {
-      // What was refused is gone: the files say again what is in force.
-      if (this.#refused !== null) this.#said = '';
-      this.#refused = null;
-      return true;
+    const result = await this.#intake.look();
+    switch (result.state) {
+      case 'changing':
+        return false;
+      case 'same':
+        if (result.back) this.#said = '';
+        return true;
+      case 'invalid': {
+        const keeps = this.#intake.good?.digest ?? null;
+        this.#deps.report({ kind: 'config-invalid', issues: result.issues, keeps });
+        return true;
+      }
+      case 'loaded': {
+        this.#retryMs = RETRY_MS_FIRST;
+        this.#said = '';
+        const { digest, revision } = result.loaded;
+        this.#deps.report({ kind: 'config-loaded', digest, revision });
+        return true;
+      }
     }
-    await clock.sleep(timing.settleMs, signal);
-    const again = this.#deps.read();
-    if (again.digest !== source.digest) return false;
-    const { config, issues } = readConfig(again.files, again.issues);
-    if (config === null) {
-      this.#refused = again.digest;
-      const keeps = this.#good?.digest ?? null;
-      this.#deps.report({ kind: 'config-invalid', issues, keeps });
-      return true;
-    }
-    this.#good = { config, digest: again.digest, since: clock.now() };
-    this.#refused = null;
-    this.#retryMs = RETRY_MS_FIRST;
-    this.#said = '';
-    const { digest, revision } = again;
-    this.#deps.report({ kind: 'config-loaded', digest, revision });
-    return true;
   }
 
   /** One attempt with the last good config; returns how long there is nothing to do. */
   async #attempt(): Promise<number> {
-    if (this.#good === null) return this.#deps.timing.resyncMs;
+    const { good, refused } = this.#intake;
+    if (good === null) return this.#deps.timing.resyncMs;
     const { host, clock, timing, parallel, signal } = this.#deps;
-    const { config, since } = this.#good;
+    const { config, since } = good;
     // A file that was just deleted may be on its way back. Files that cannot be read now may be, too.
-    const settled = clock.now() - since >= timing.removalGraceMs && this.#refused === null;
+    const settled = clock.now() - since >= timing.removalGraceMs && refused === null;
     const options = { ...DEFAULT_OPTIONS, removals: settled ? 'now' : 'hold' } as const;
     const planned = planAttempt(host, config, options);
     if (planned.plan.steps.length === 0) {
