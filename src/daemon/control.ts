@@ -55,6 +55,14 @@ export interface ContainerStatus {
   readonly devices: readonly DeviceStatus[];
 }
 
+/** A call that does not come back from the kernel. It is never repeated on top of itself. */
+export interface StuckCall {
+  /** The call and its object, such as `close 0000:3b:00.2`. */
+  readonly what: string;
+  /** RFC 3339, UTC. */
+  readonly since: string;
+}
+
 /** One attempt that did something. */
 export interface HistoryEntry {
   /** Unique in the life of the daemon; on every log line of the attempt. */
@@ -79,8 +87,11 @@ export interface StatusDocument {
     readonly pid: number;
     readonly version: string;
     readonly conditions: readonly Condition[];
+    /** Calls that are in the kernel past their deadline, the oldest first. */
+    readonly stuck: readonly StuckCall[];
   };
   readonly source: {
+    /** Absolute, so that whoever asks from another directory finds the same files. */
     readonly paths: readonly string[];
     readonly attempted: SourceRevision | null;
     readonly applied: SourceRevision | null;
@@ -95,14 +106,38 @@ export interface StatusDocument {
 /** What came of a `reconcile` request. */
 export type RequestOutcome = 'pending' | 'ready' | 'stalled' | 'unknown';
 
-/** Something that happened, for `/v1/events`. */
+/** What can happen. Stable words, which metrics count; a new one is a line here. */
+export type EventKind =
+  | 'config-loaded'
+  | 'config-invalid'
+  | 'attempted'
+  | 'blocked'
+  | 'converged'
+  /** The host was found to differ from what was applied, with nothing asked for. */
+  | 'drifted'
+  /** A timed look found news that no event had told of. */
+  | 'found-by-resync'
+  | 'suspended'
+  | 'resumed'
+  | 'confirmed'
+  /** Somebody asked for an attempt now. */
+  | 'requested'
+  /** A device came, went, or changed its driver. */
+  | 'host-changed'
+  | 'watch-degraded'
+  | 'watch-restored';
+
+/** Something that happened, for `/v1/events`, the log and the metrics. */
 export interface DaemonEvent {
   /** RFC 3339, UTC. */
   readonly at: string;
-  /** A stable word, such as `attempted`, `blocked`, `config-invalid`. */
-  readonly kind: string;
+  readonly kind: EventKind;
+  /** Id of the attempt that it belongs to; null outside of one. */
   readonly attempt: string | null;
+  /** One line for a person. */
   readonly text: string;
+  /** Only with `attempted`: what the attempt came to. */
+  readonly outcome?: Pick<HistoryEntry, 'result' | 'steps' | 'ms'>;
 }
 
 /** What a person confirmed: one config, once. */
@@ -133,8 +168,6 @@ export interface DaemonControl {
   confirm(confirmation: Confirmation): boolean;
   /** Hears every event until the returned function is called. */
   subscribe(listener: (event: DaemonEvent) => void): () => void;
-  /** Prometheus text exposition format 0.0.4. */
-  metrics(): Promise<string>;
   /** The loop turns. */
   isHealthy(): boolean;
   /** Everything that the last valid config asks for is so. */
