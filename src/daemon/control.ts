@@ -110,6 +110,7 @@ export type RequestOutcome = 'pending' | 'ready' | 'stalled' | 'unknown';
 export type EventKind =
   | 'config-loaded'
   | 'config-invalid'
+  | 'attempt-started'
   | 'attempted'
   | 'blocked'
   | 'converged'

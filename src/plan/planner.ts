@@ -5,9 +5,9 @@
 import { compareText } from '../base/ids.ts';
 import type { Graph } from '../graph/types.ts';
 import type { Config } from '../spec/config.ts';
-import type { Disruption, Step } from '../steps/def.ts';
-import { disruptionOf, kernelCallsOf } from '../steps/index.ts';
+import type { Step } from '../steps/def.ts';
 import { type Cells, cellsOf } from './cells.ts';
+import { costOf } from './cost.ts';
 import {
   emitClosedContexts,
   emitContexts,
@@ -30,7 +30,7 @@ import { notesOf } from './notes.ts';
 import { DEFAULT_OPTIONS } from './planner-options.ts';
 import { RULES } from './rules/index.ts';
 import { orderSteps } from './step-list.ts';
-import type { Blocker, Plan, PlanOptions, PlanSummary } from './types.ts';
+import type { Plan, PlanOptions } from './types.ts';
 import { buildWorld, type World } from './world.ts';
 
 /** Plans the fewest steps that make the host what the config says. */
@@ -53,7 +53,7 @@ export function planHost(
   return {
     host: live.host,
     bootId: live.bootId,
-    summary: summaryOf(steps, blocked),
+    summary: costOf(steps, blocked),
     steps,
     blocked,
     notes: notesOf(world, (name) => emitter.isOpen(cells.ofContainer(name))),
@@ -85,29 +85,6 @@ function emitAll(emitter: Emitter): void {
     emitRemovedIoas(emitter, removal);
   }
   emitClosedContexts(emitter);
-}
-
-const WORST: readonly Disruption[] = ['none', 'brief', 'reset', 'outage'];
-
-function summaryOf(steps: readonly Step[], blocked: readonly Blocker[]): PlanSummary {
-  let worst = 0;
-  let kernelCalls = 0;
-  const count = { outage: 0, reset: 0, brief: 0, none: 0 };
-  for (const step of steps) {
-    const disruption = disruptionOf(step);
-    count[disruption] += 1;
-    worst = Math.max(worst, WORST.indexOf(disruption));
-    kernelCalls += kernelCallsOf(step);
-  }
-  return {
-    steps: steps.length,
-    blocked: blocked.length,
-    disruption: WORST[worst] ?? 'none',
-    outages: count.outage,
-    resets: count.reset,
-    replaces: count.brief,
-    kernelCalls,
-  };
 }
 
 function untouchedOf(

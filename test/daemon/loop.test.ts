@@ -1,7 +1,9 @@
 /** The loop against time and trouble: an edit while an apply runs, a failure that passes, drift that somebody else made. */
 import { describe, expect, it } from 'vitest';
 import type { Clock, MonotonicMs } from '../../src/base/clock.ts';
-import { type WatchEvent, watchLoop } from '../../src/daemon/loop.ts';
+import { ReconcileLoop, type WatchEvent } from '../../src/daemon/loop.ts';
+import { Wakeup } from '../../src/daemon/wakeup.ts';
+import { Wishes } from '../../src/daemon/wishes.ts';
 import { observeHost } from '../../src/engine/host.ts';
 import { MemoryJournal } from '../../src/engine/journal.ts';
 import { Machine } from '../../src/kernel/sim/machine.ts';
@@ -13,6 +15,9 @@ const clock: Clock = {
   now: () => Math.round(performance.now()) as MonotonicMs,
   sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
 };
+
+/** The same clock for somebody impatient: back-off is not what is tested. */
+const brisk: Clock = { ...clock, sleep: (ms) => clock.sleep(Math.min(ms, 20)) };
 
 function source(spec: object): Source {
   const document = {
@@ -44,16 +49,20 @@ async function follow(
     ownPid: 0,
   };
   const stop = new AbortController();
-  await watchLoop({
+  const loop = new ReconcileLoop({
     host,
     clock,
     timing: { settleMs: 1, removalGraceMs: 0, resyncMs: 5 },
     parallel: 4,
     signal: stop.signal,
     read: () => files.now,
-    nap: (ms) => clock.sleep(Math.min(ms, 20)),
+    drift: 'correct',
+    wakeup: new Wakeup(brisk),
+    wishes: new Wishes(),
+    random: () => 0.5,
     report: (event) => onEvent(event, () => stop.abort()),
   });
+  await loop.run();
   const { graph } = observeHost(host);
   const contexts = [...graph.contexts.values()];
   const attached = contexts.flatMap((context) =>
@@ -65,7 +74,7 @@ async function follow(
 const A = { pci: '0000:01:00.0' };
 const B = { pci: '0000:01:00.1' };
 
-describe('watchLoop', () => {
+describe('the loop', () => {
   it('finishes an apply that an edit overtakes, and then follows the edit', async () => {
     const files = { now: source({ devices: [A] }) };
     const attempts: string[] = [];

@@ -1,5 +1,6 @@
 /** What the simulation looks at before and after: plans as text, attachments, devices of actions. */
 import type { DeviceKey } from '../../src/base/ids.ts';
+import type { WatchEvent } from '../../src/daemon/loop.ts';
 import { planAttempt } from '../../src/engine/attempt.ts';
 import type { ManagedHost } from '../../src/engine/host.ts';
 import type { Machine } from '../../src/kernel/sim/machine.ts';
@@ -72,4 +73,11 @@ export function inBytes(
 /** Changes nothing. */
 export function same(text: string): string {
   return text;
+}
+
+/** Does a cell wait after a failure? */
+export function isHeld(event: WatchEvent): boolean {
+  return (
+    event.kind === 'blocked' && [...event.judgements.values()].some(({ state }) => state === 'held')
+  );
 }

@@ -4,7 +4,10 @@
  * fail. Everything follows from the seed.
  */
 import { createHash } from 'node:crypto';
-import { type WatchEvent, watchLoop } from '../../src/daemon/loop.ts';
+import { ReconcileLoop, type WatchEvent } from '../../src/daemon/loop.ts';
+import { formatEvent } from '../../src/daemon/said.ts';
+import { Wakeup } from '../../src/daemon/wakeup.ts';
+import { Wishes } from '../../src/daemon/wishes.ts';
 import { type Attempt, planAttempt } from '../../src/engine/attempt.ts';
 import { type ManagedHost, runContextOf } from '../../src/engine/host.ts';
 import type { Journal } from '../../src/engine/journal.ts';
@@ -15,7 +18,6 @@ import { DEFAULT_OPTIONS } from '../../src/plan/planner-options.ts';
 import type { Plan } from '../../src/plan/types.ts';
 import type { Source } from '../../src/source/files.ts';
 import type { Config } from '../../src/spec/config.ts';
-import { formatIssues } from '../../src/spec/format.ts';
 import { readConfig } from '../../src/spec/read-config.ts';
 import { describeAction } from '../../src/steps/index.ts';
 import { leaksOf } from '../support/leaks.ts';
@@ -35,6 +37,7 @@ import {
   attachments,
   devicesOf,
   inBytes,
+  isHeld,
   lostSince,
   planOf,
   same,
@@ -60,6 +63,7 @@ interface Life {
   readonly process: Process;
   readonly host: ManagedHost;
   readonly stop: AbortController;
+  readonly wakeup: Wakeup;
   loop: Promise<void>;
 }
 
@@ -78,9 +82,8 @@ class Simulation {
   readonly #world: WorldEvents;
   readonly #violations: Violation[] = [];
   #files: readonly { path: string; text: string }[];
-  #wake: () => void = () => undefined;
   #armed: { left: number; event: () => void } | null = null;
-  #last: WatchEvent['kind'] | null = null;
+  #last: WatchEvent['kind'] | 'held' | null = null;
   #good: Config | null = null;
   #step = 0;
   #reads = 0;
@@ -159,23 +162,28 @@ class Simulation {
       hostName: 'sim',
       ownPid: 0,
     };
-    return { process, host, stop: new AbortController(), loop: Promise.resolve() };
+    const wakeup = new Wakeup(this.#clock);
+    return { process, host, stop: new AbortController(), wakeup, loop: Promise.resolve() };
   }
 
   #live(): void {
     const life = this.#life;
-    life.loop = watchLoop({
+    const loop = new ReconcileLoop({
       host: life.host,
       clock: this.#clock,
       timing: { settleMs: 500, removalGraceMs: 30_000, resyncMs: 10_000 },
       parallel: 4,
+      drift: 'correct',
       signal: life.stop.signal,
+      wakeup: life.wakeup,
+      wishes: new Wishes(),
+      random: seeded(this.#options.seed),
       read: () => this.#read(),
-      nap: (ms) => this.#nap(ms),
       report: (event) => {
         if (life.process.isAlive) this.#heard(event);
       },
-    }).catch((error: unknown) => {
+    });
+    life.loop = loop.run().catch((error: unknown) => {
       if (!life.process.isAlive) return;
       this.#violated('crash', String((error as Error).stack ?? error));
     });
@@ -263,7 +271,7 @@ class Simulation {
     this.#model.repair();
     this.#files = this.#model.files();
     this.#life.process.dieAtAppend = 0;
-    this.#wake();
+    this.#wake('request');
     await this.#clock.advance(PATIENCE_MS);
     this.#world.restore();
     await this.#clock.advance(PATIENCE_MS);
@@ -304,14 +312,12 @@ class Simulation {
     return { files, issues: [], digest, revision: null };
   }
 
-  #nap(ms: number): Promise<void> {
-    const woken = new AbortController();
-    this.#wake = () => woken.abort();
-    return this.#clock.sleep(ms, woken.signal);
+  #wake(kind: 'files' | 'request' = 'files'): void {
+    this.#life.wakeup.wake({ kind });
   }
 
   #heard(event: WatchEvent): void {
-    this.#last = event.kind;
+    this.#last = isHeld(event) ? 'held' : event.kind;
     switch (event.kind) {
       case 'config-loaded':
         this.#good = readConfig(this.#read().files).config;
@@ -320,20 +326,14 @@ class Simulation {
       case 'attempted':
         this.#attempted(event.attempt);
         break;
-      case 'blocked':
-        this.#log(
-          `blocked: ${event.plan.blocked.map(({ kind, container }) => `${container} ${kind}`)}`,
-        );
-        break;
       case 'converged':
-        this.#log('converged');
         if (this.#good && this.#monitor.take().length > 0) {
           this.#violated('safety', 'a device was touched outside of an attempt');
         }
         break;
-      case 'config-invalid':
-        this.#log(formatIssues(event.issues));
+      default:
     }
+    if (event.kind !== 'attempted') this.#log(formatEvent(event));
   }
 
   #attempted(attempt: Attempt): void {

@@ -1,26 +1,29 @@
 /** `autodomain watch`: follows a config until SIGTERM. */
+import { resolve } from 'node:path';
+import { Option } from 'commander';
 import { EXIT } from '../../base/errors.ts';
-import { DEFAULT_TIMING, type WatchEvent, watchLoop } from '../../daemon/loop.ts';
+import { Daemon } from '../../daemon/daemon.ts';
+import { DEFAULT_TIMING, type DriftPolicy } from '../../daemon/loop.ts';
+import { formatEvent } from '../../daemon/said.ts';
+import { Wakeup } from '../../daemon/wakeup.ts';
+import { Wishes } from '../../daemon/wishes.ts';
 import { PARALLEL_DEFAULT } from '../../engine/apply.ts';
-import { formatCell, formatSummary } from '../../engine/report.ts';
-import { formatPlan, summaryOf } from '../../plan/format-text.ts';
 import { readSource } from '../../source/files.ts';
-import { watchPaths } from '../../source/hints.ts';
-import { formatIssues } from '../../spec/format.ts';
-import { describeAction } from '../../steps/index.ts';
-import { render } from '../colour.ts';
+import { type Hints, watchPaths } from '../../source/hints.ts';
 import { holdLocked, letGo } from '../hold.ts';
 import type { Io } from '../io.ts';
 import { type HostOptions, openHost } from '../machine.ts';
 import { declareHost } from '../options.ts';
 import { systemClock } from '../system-clock.ts';
 import { defineVerb, usageError, wholeNumber } from '../verb.ts';
+import { VERSION } from '../version.ts';
 
 type Options = HostOptions & {
   readonly settle: number;
   readonly removalGrace: number;
   readonly resync: number;
   readonly parallel: number;
+  readonly drift: DriftPolicy;
 };
 
 /** The verb `watch`. */
@@ -52,6 +55,11 @@ export const watch = defineVerb<Options>({
         wholeNumber(1),
         DEFAULT_TIMING.resyncMs,
       )
+      .addOption(
+        new Option('--drift <policy>', 'what is done about a host that leaves what was applied')
+          .choices(['correct', 'report'])
+          .default('correct'),
+      )
       .option('--parallel <n>', 'steps in the kernel at once', wholeNumber(1), PARALLEL_DEFAULT);
   },
   async act(paths, options, io) {
@@ -64,25 +72,40 @@ export const watch = defineVerb<Options>({
 
 async function follow(paths: readonly string[], options: Options, io: Io): Promise<number> {
   const host = await openHost(options, io);
+  // The loop's own time is real even where the host is a model.
+  const clock = systemClock();
+  const wakeup = new Wakeup(clock);
+  let degraded: string | null = null;
   const hints = watchPaths(paths, (message) => {
-    io.stderr(`the watcher failed (${message}); changes are found every ${options.resync} ms\n`);
+    degraded = `the watcher failed (${message}); changes are found every ${options.resync} ms`;
+    io.stderr(`${degraded}\n`);
+  });
+  void forward(hints, wakeup, io.signal);
+  const daemon = new Daemon({
+    host,
+    clock,
+    wallMs: () => Date.now(),
+    random: () => Math.random(),
+    wakeup,
+    wishes: new Wishes(),
+    timing: {
+      settleMs: options.settle,
+      removalGraceMs: options.removalGrace,
+      resyncMs: options.resync,
+    },
+    parallel: options.parallel,
+    drift: options.drift,
+    signal: io.signal,
+    paths: paths.map((path) => resolve(path)),
+    pid: io.pid,
+    version: VERSION,
+    watchDegraded: () => degraded,
+    stuck: () => [],
+    read: () => readSource(paths),
+    report: (event) => io.stderr(`${formatEvent(event)}\n`),
   });
   try {
-    await watchLoop({
-      host,
-      // The loop's own time is real even where the host is a model.
-      clock: systemClock(),
-      timing: {
-        settleMs: options.settle,
-        removalGraceMs: options.removalGrace,
-        resyncMs: options.resync,
-      },
-      parallel: options.parallel,
-      signal: io.signal,
-      read: () => readSource(paths),
-      nap: (ms) => hints.nap(ms, io.signal),
-      report: (event) => io.stderr(textOf(event)),
-    });
+    await daemon.run();
   } finally {
     await hints.close();
   }
@@ -90,35 +113,12 @@ async function follow(paths: readonly string[], options: Options, io: Io): Promi
   return letGo(host, options.parallel, io);
 }
 
-function textOf(event: WatchEvent): string {
-  switch (event.kind) {
-    case 'config-invalid': {
-      const keeps =
-        event.keeps === null
-          ? 'nothing is applied'
-          : `the config ${short(event.keeps)} stays in force`;
-      return `${formatIssues(event.issues)}\nthe config is not valid: ${keeps}\n`;
-    }
-    case 'config-loaded': {
-      const commit = event.revision === null ? '' : `, commit ${event.revision.slice(0, 12)}`;
-      return `config ${short(event.digest)}${commit}\n`;
-    }
-    case 'attempted': {
-      const { plan, result, drift } = event.attempt;
-      const lines = result.outcomes
-        .filter((outcome) => outcome.status === 'done')
-        .map(({ step, ms }) => `  ${describeAction(step)}  ${ms} ms`);
-      const failed = result.cells.filter((cell) => cell.result !== 'applied').map(formatCell);
-      const differs = drift.map(({ text }) => `not as planned: ${text}`);
-      return `${[...lines, ...failed, ...differs, formatSummary(plan, result, drift)].join('\n')}\n`;
-    }
-    case 'blocked':
-      return render(formatPlan(event.plan), false);
-    case 'converged':
-      return `${summaryOf(event.plan)}\n`;
+/** File events end the nap of the loop like everything else. */
+async function forward(hints: Hints, wakeup: Wakeup, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    await hints.nap(NAP_MS, signal);
+    wakeup.wake({ kind: 'files' });
   }
 }
 
-function short(digest: string): string {
-  return digest.slice(0, 'sha256:'.length + 12);
-}
+const NAP_MS = 1 << 30;
