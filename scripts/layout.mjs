@@ -1,19 +1,11 @@
 // Records sizes, offsets and request numbers of the ioctl structs as a C compiler sees them in
 // Debian's kernel headers. With --check: fails when the record is not what the compiler says.
 import { execFileSync } from 'node:child_process';
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ALL_OPS } from '../dist/kernel/uapi/index.js';
+import { compileC, kernelHeaders } from './c-compiler.mjs';
 
 const RECORD = new URL('../test/uapi/layout.json', import.meta.url);
 
@@ -26,7 +18,7 @@ const ARRAYS = {
   },
 };
 
-const headers = findHeaders();
+const headers = kernelHeaders();
 const text = `${JSON.stringify(compile(headers), null, 2)}\n`;
 if (process.argv.includes('--check')) {
   const recorded = existsSync(RECORD) ? readFileSync(RECORD, 'utf8') : '';
@@ -40,36 +32,10 @@ if (process.argv.includes('--check')) {
   } else console.log(`layouts agree with ${headers}`);
 } else writeFileSync(RECORD, text);
 
-/** The newest headers that have iommufd.h. linux-libc-dev of Debian 12 is older than iommufd. */
-function findHeaders() {
-  const found = readdirSync('/usr/src')
-    .filter((name) => /^linux-headers-.*common$/.test(name))
-    .map((name) => join('/usr/src', name, 'include/uapi/linux'))
-    .filter((dir) => existsSync(join(dir, 'iommufd.h')))
-    .sort();
-  const newest = found.at(-1);
-  if (newest === undefined) {
-    console.error(
-      'no kernel headers with iommufd.h: apt-get install linux-headers-6.12.*-common (see `apt-cache search linux-headers-6.12`)',
-    );
-    process.exit(1);
-  }
-  return newest;
-}
-
 function compile(dir) {
   const work = mkdtempSync(join(tmpdir(), 'autodomain-layout-'));
-  mkdirSync(join(work, 'linux'));
-  for (const header of ['iommufd.h', 'vfio.h'])
-    symlinkSync(join(dir, header), join(work, 'linux', header));
   writeFileSync(join(work, 'layout.c'), program());
-  execFileSync('gcc', [
-    '-D__user=',
-    `-I${work}`,
-    '-o',
-    join(work, 'layout'),
-    join(work, 'layout.c'),
-  ]);
+  compileC(join(work, 'layout.c'), join(work, 'layout'));
   const output = execFileSync(join(work, 'layout'), { encoding: 'utf8' });
   rmSync(work, { recursive: true });
   return { headers: dir.replace('/usr/src/', '').split('/')[0], structs: JSON.parse(output) };
