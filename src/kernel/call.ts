@@ -4,7 +4,7 @@
  */
 import { assert } from '../base/assert.ts';
 import { type Fd, type IoctlArg, type IoctlPointer, SyscallError, type Syscalls } from './port.ts';
-import { decode, type FieldsIn, type FieldsOut, fieldOf, writeField } from './struct.ts';
+import { decode, type FieldsIn, type FieldsOut, fieldOf, viewOf, writeField } from './struct.ts';
 import type { ErrnoName } from './uapi/errno.ts';
 import type { ErrnoCause, IoctlOp } from './uapi/op.ts';
 
@@ -89,14 +89,14 @@ export function encode<O extends IoctlOp>(
   tail: Uint8Array,
 ): IoctlArg {
   const bytes = new Uint8Array(op.struct.size + tail.length);
+  const view = viewOf(bytes);
   const pointers: IoctlPointer[] = [];
   bytes.set(tail, op.struct.size);
-  if (op.sizeField !== null) writeField(bytes, fieldOf(op.struct, op.sizeField), bytes.length);
+  if (op.sizeField !== null) writeField(view, fieldOf(op.struct, op.sizeField), bytes.length);
   for (const [name, value] of Object.entries(fields as Record<string, unknown>)) {
     const field = fieldOf(op.struct, name);
     if (value instanceof Uint8Array) pointers.push({ offset: field.offset, target: value });
-    else if (typeof value === 'number' || typeof value === 'bigint')
-      writeField(bytes, field, value);
+    else if (typeof value === 'number' || typeof value === 'bigint') writeField(view, field, value);
     else assert(value === null || value === undefined, `${op.name}.${name} has a value`);
   }
   return { bytes, pointers };

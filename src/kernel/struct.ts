@@ -24,6 +24,7 @@ export interface Struct<Rows extends readonly FieldRow[] = readonly FieldRow[]> 
   readonly name: string;
   readonly rows: Rows;
   readonly fields: readonly Field[];
+  readonly byName: ReadonlyMap<string, Field>;
   /** sizeof, in bytes. */
   readonly size: number;
 }
@@ -63,12 +64,13 @@ export function struct<const Rows extends readonly FieldRow[]>(
     offset += size;
     alignment = Math.max(alignment, size);
   }
-  return { name, rows, fields, size: alignUp(offset, alignment) };
+  const byName = new Map(fields.map((field) => [field.name, field]));
+  return { name, rows, fields, byName, size: alignUp(offset, alignment) };
 }
 
 /** The field of that name; a name that is not there is a bug. */
 export function fieldOf(layout: Struct, name: string): Field {
-  const field = layout.fields.find((candidate) => candidate.name === name);
+  const field = layout.byName.get(name);
   assert(field, `struct ${layout.name} has a field ${name}`);
   return field;
 }
@@ -79,9 +81,13 @@ export function sizeUpTo(layout: Struct, name: string): number {
   return field.offset + field.size;
 }
 
-/** Writes one number into the bytes of a struct. Pointers are the port's to write. */
-export function writeField(bytes: Uint8Array, field: Field, value: number | bigint): void {
-  const view = viewOf(bytes);
+/** A view for `writeField` and `readField`. Making one costs more than a dozen fields, so make one a struct. */
+export function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** Writes one number into a struct. Pointers are the port's to write. */
+export function writeField(view: DataView, field: Field, value: number | bigint): void {
   switch (field.type) {
     case 'u8':
       view.setUint8(field.offset, Number(value));
@@ -102,11 +108,10 @@ export function writeField(bytes: Uint8Array, field: Field, value: number | bigi
   }
 }
 
-/** Reads one number out of the bytes of a struct; bytes past the end of a short buffer read as zero. */
-export function readField(bytes: Uint8Array, field: Field): number | bigint {
+/** Reads one number out of a struct; what is past the end of a short one reads as zero. */
+export function readField(view: DataView, field: Field): number | bigint {
   const wide = field.type === 'u64' || field.type === 'ptr';
-  if (field.offset + field.size > bytes.length) return wide ? 0n : 0;
-  const view = viewOf(bytes);
+  if (field.offset + field.size > view.byteLength) return wide ? 0n : 0;
   switch (field.type) {
     case 'u8':
       return view.getUint8(field.offset);
@@ -124,15 +129,12 @@ export function readField(bytes: Uint8Array, field: Field): number | bigint {
 
 /** All fields of a struct but its pointers, as the bytes hold them. */
 export function decode<S extends Struct>(layout: S, bytes: Uint8Array): FieldsOut<S> {
+  const view = viewOf(bytes);
   const out: Record<string, number | bigint> = {};
   for (const field of layout.fields) {
-    if (field.type !== 'ptr') out[field.name] = readField(bytes, field);
+    if (field.type !== 'ptr') out[field.name] = readField(view, field);
   }
   return out as FieldsOut<S>;
-}
-
-function viewOf(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 function alignUp(value: number, alignment: number): number {

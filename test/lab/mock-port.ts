@@ -8,7 +8,7 @@
 import { call, encode } from '../../src/kernel/call.ts';
 import { type Fd, type IoctlArg, SyscallError, type Syscalls } from '../../src/kernel/port.ts';
 import { Machine } from '../../src/kernel/sim/machine.ts';
-import { decode, fieldOf, writeField } from '../../src/kernel/struct.ts';
+import { decode, fieldOf, viewOf, writeField } from '../../src/kernel/struct.ts';
 import { IOMMUFD_OPS } from '../../src/kernel/uapi/iommufd.ts';
 import { VFIO_OPS } from '../../src/kernel/uapi/vfio.ts';
 import type { HostDocument } from '../../src/spec/types.generated.ts';
@@ -61,7 +61,7 @@ export function mockSyscalls(native: Syscalls, host: HostDocument): Syscalls {
     const request = { op: MOCK_DOMAIN_FLAGS, id: parking, dev_flags };
     const { out } = call(native, iommufd, IOMMU_TEST_CMD, request);
     device.bound = { iommufd, stdev: out.stdev_id, parking };
-    writeField(arg.bytes, fieldOf(row.struct, 'out_devid'), out.idev_id);
+    writeField(viewOf(arg.bytes), fieldOf(row.struct, 'out_devid'), out.idev_id);
   };
 
   const moveTo = (device: MockDevice, pt: number): number => {
@@ -83,7 +83,7 @@ export function mockSyscalls(native: Syscalls, host: HostDocument): Syscalls {
         return 0;
       case attach.request: {
         const pt = moveTo(device, decode(attach.struct, arg.bytes).pt_id);
-        writeField(arg.bytes, fieldOf(attach.struct, 'pt_id'), pt);
+        writeField(viewOf(arg.bytes), fieldOf(attach.struct, 'pt_id'), pt);
         return 0;
       }
       case VFIO_OPS.VFIO_DEVICE_DETACH_IOMMUFD_PT.request:

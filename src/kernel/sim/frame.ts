@@ -4,7 +4,7 @@
  * Source: iommufd_fops_ioctl in drivers/iommu/iommufd/main.c, VFIO's argsz convention (v6.12).
  */
 import type { IoctlArg } from '../port.ts';
-import { decode, fieldOf, readField, sizeUpTo, writeField } from '../struct.ts';
+import { decode, fieldOf, readField, sizeUpTo, viewOf, writeField } from '../struct.ts';
 import type { IoctlOp } from '../uapi/op.ts';
 import { fail } from './objects.ts';
 
@@ -48,17 +48,17 @@ export class Frame {
   /** Sets an output field and copies it back, as far as the caller's buffer reaches. */
   set(name: string, value: number | bigint): void {
     const field = fieldOf(this.op.struct, name);
-    writeField(this.#kernel, field, value);
+    writeField(viewOf(this.#kernel), field, value);
     const size = this.#size();
     if (field.offset + field.size <= Math.min(size, this.#arg.bytes.length)) {
-      writeField(this.#arg.bytes, field, value);
+      writeField(viewOf(this.#arg.bytes), field, value);
     }
   }
 
   #size(): number {
     const { sizeField, struct } = this.op;
     if (sizeField === null) return 0;
-    return Number(readField(this.#arg.bytes, fieldOf(struct, sizeField)));
+    return Number(readField(viewOf(this.#arg.bytes), fieldOf(struct, sizeField)));
   }
 
   #checkedSize(): number {
