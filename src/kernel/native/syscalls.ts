@@ -11,19 +11,27 @@ import {
   statSync,
 } from 'node:fs';
 import { type Fd, type FileStat, type IoctlArg, SyscallError, type Syscalls } from '../port.ts';
+import { viewOf } from '../struct.ts';
 import { errnoName } from '../uapi/errno.ts';
 import { addressOf, closeAsync, ioctl, ioctlAsync } from './libc.ts';
 
+/** Where paths begin. */
+export interface NativeOptions {
+  /** A directory that stands for `/`, such as a copy of a sysfs; as realpath(3) gives it. Default: `/` itself. */
+  readonly root?: string;
+}
+
 /** The system calls of the kernel that runs. */
-export function nativeSyscalls(): Syscalls {
+export function nativeSyscalls({ root = '' }: NativeOptions = {}): Syscalls {
   return {
-    open: (path) => named('open', path, () => openSync(path, OPEN_FLAGS) as Fd),
+    open: (path) => named('open', path, () => openSync(root + path, OPEN_FLAGS) as Fd),
     ioctl: (fd, request, arg) => checked('ioctl', `fd ${fd}`, ioctl(fd, request, linked(arg))),
-    readText: (path) => named('read', path, () => readText(path)),
-    readDir: (path) => named('readdir', path, () => readdirSync(path)),
-    readLink: (path) => named('readlink', path, () => readlinkSync(path)),
-    realPath: (path) => named('realpath', path, () => realpathSync.native(path)),
-    stat: (path) => named('stat', path, () => statOf(path)),
+    readText: (path) => named('read', path, () => readText(root + path)),
+    readDir: (path) => named('readdir', path, () => readdirSync(root + path)),
+    readLink: (path) => named('readlink', path, () => readlinkSync(root + path)),
+    realPath: (path) =>
+      named('realpath', path, () => realpathSync.native(root + path).slice(root.length)),
+    stat: (path) => named('stat', path, () => statOf(root + path)),
     slow: {
       async ioctl(fd, request, arg) {
         // The call holds the struct; what its pointers lead to must outlive the call as well.
@@ -39,7 +47,7 @@ export function nativeSyscalls(): Syscalls {
       },
       async writeText(path, text) {
         try {
-          await promises.writeFile(path, text, { flag: constants.O_WRONLY });
+          await promises.writeFile(root + path, text, { flag: constants.O_WRONLY });
         } catch (error) {
           throw translated('write', path, error);
         }
@@ -56,10 +64,9 @@ const OPEN_FLAGS = constants.O_RDWR;
 
 /** Writes the addresses of what the pointers lead to into the struct. */
 function linked({ bytes, pointers }: IoctlArg): Uint8Array {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  for (const { offset, target } of pointers) {
-    view.setBigUint64(offset, addressOf(target), true);
-  }
+  if (pointers.length === 0) return bytes;
+  const view = viewOf(bytes);
+  for (const { offset, target } of pointers) view.setBigUint64(offset, addressOf(target), true);
   return bytes;
 }
 
