@@ -2,17 +2,22 @@
 // VT-d and real PCI devices, once without an IOMMU for iommufd's selftest mock. QEMU's exit code
 // says nothing: the verdict is what the guest wrote, and no verdict is a failure.
 // `npm run test:lab -- vtd fuzz` boots one guest and runs one suite; LAB_SEED and LAB_SEQUENCES reach it.
-import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { homedir, tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { compileC } from '../../scripts/c-compiler.mjs';
+import { labKernel, repo, runGuest } from './qemu.mjs';
 
-const repo = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
 const TIMEOUT_MS = 8 * 60_000;
 
-const COMMON =
-  'quiet root=host rootfstype=9p rootflags=trans=virtio,version=9p2000.L,msize=1048576,cache=loose ro panic=-1';
 const BOOTS = {
   vtd: {
     append: 'intel_iommu=on,sm_off',
@@ -43,14 +48,10 @@ const BOOTS = {
   mock: { append: 'intel_iommu=off', devices: [] },
 };
 
-process.exitCode = await main();
+process.exitCode = await main().catch(fail);
 
 async function main() {
-  const kernel = findKernel();
-  requireProgram('qemu-system-x86_64', 'qemu-system-x86');
-  requireProgram('busybox', 'busybox-static');
-  if (!existsSync(join(repo, 'dist/cli/bin.js')))
-    fail('dist is missing: run `npm run build` first');
+  const kernel = labKernel();
   const [only, suite = '*'] = process.argv.slice(2);
   const results = [];
   for (const name of Object.keys(BOOTS)) {
@@ -64,55 +65,27 @@ async function main() {
   return failed > 0 || sum('passed') === 0 ? 1 : 0;
 }
 
-function findKernel() {
-  const given = process.env.AUTODOMAIN_LAB_KERNEL;
-  if (given) {
-    if (!existsSync(given)) fail(`AUTODOMAIN_LAB_KERNEL is ${given}, which is not there`);
-    return given;
-  }
-  const cache = join(
-    process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'),
-    'autodomain',
-    'lab-kernel',
-  );
-  const image = join(cache, 'arch/x86/boot/bzImage');
-  if (!existsSync(image)) {
-    console.log(`building the lab's kernel in ${cache} (about ten minutes, once)`);
-    const built = spawnSync(join(repo, 'test/lab/build-kernel.sh'), [cache], { stdio: 'inherit' });
-    if (built.status !== 0) fail('the kernel could not be built');
-  }
-  return image;
+/** The consumers in C, where the guest finds them: /run/out/c. */
+function compilePrograms(out) {
+  mkdirSync(join(out, 'c'));
+  for (const file of readdirSync(join(repo, 'test/lab/c')))
+    compileC(join(repo, 'test/lab/c', file), join(out, 'c', basename(file, '.c')));
 }
 
-function requireProgram(program, debianPackage) {
-  const found = (process.env.PATH ?? '').split(':').some((dir) => existsSync(join(dir, program)));
-  if (!found) fail(`${program} is missing: apt-get install ${debianPackage}`);
-}
-
-function fail(message) {
+/** Nothing ran: something is missing, and the message says what. */
+function fail({ message }) {
   console.error(`lab: ${message}`);
   console.log('lab: 0 passed, 1 failed, 0 skipped');
-  process.exit(1);
+  return 1;
 }
 
 async function boot(name, kernel, suite) {
   const out = mkdtempSync(join(tmpdir(), `autodomain-lab-${name}-`));
+  compilePrograms(out);
   const { append, devices } = BOOTS[name];
-  const args = [
-    ...'-accel tcg,thread=multi -cpu max -smp 2 -m 3072 -display none -no-reboot -serial stdio -nic none'.split(
-      ' ',
-    ),
-    ...['-machine', 'q35,kernel-irqchip=split', '-kernel', kernel],
-    ...[
-      '-append',
-      `console=ttyS0 ${COMMON} init=${repo}/test/lab/init.sh ${append} lab.boot=${name} lab.repo=${repo} lab.node=${process.execPath} lab.suite=${suite}${passedOn()}`,
-    ],
-    ...devices.flatMap(([driver, options]) => ['-device', `${driver},${options}`]),
-    ...share('host', '/', 'readonly=on,multidevs=remap'),
-    ...share('out', out, 'multidevs=remap'),
-  ];
+  const words = `${append} lab.boot=${name} lab.suite=${suite}${passedOn()}`;
   const start = Date.now();
-  const console_ = await run(args);
+  const console_ = await runGuest({ kernel, append: words, devices, out, timeoutMs: TIMEOUT_MS });
   const verdict = readVerdict(out);
   const seconds = Math.round((Date.now() - start) / 1000);
   if (verdict === null || verdict.numFailedTests > 0 || verdict.success === false) {
@@ -146,30 +119,6 @@ function passedOn() {
     .filter((name) => /^[0-9]+$/.test(process.env[`LAB_${name}`] ?? ''))
     .map((name) => ` lab.${name.toLowerCase()}=${process.env[`LAB_${name}`]}`)
     .join('');
-}
-
-function share(tag, path, options) {
-  return [
-    ...['-fsdev', `local,id=${tag},path=${path},security_model=none,${options}`],
-    ...['-device', `virtio-9p-pci,fsdev=${tag},mount_tag=${tag}`],
-  ];
-}
-
-function run(args) {
-  return new Promise((resolve) => {
-    const qemu = spawn('qemu-system-x86_64', args, { stdio: ['ignore', 'pipe', 'pipe'] });
-    let text = '';
-    const timer = setTimeout(() => {
-      text += '\nlab: the guest did not end in time\n';
-      qemu.kill('SIGKILL');
-    }, TIMEOUT_MS);
-    qemu.stdout.on('data', (data) => (text += data));
-    qemu.stderr.on('data', (data) => (text += data));
-    qemu.on('close', () => {
-      clearTimeout(timer);
-      resolve(text);
-    });
-  });
 }
 
 function readVerdict(out) {

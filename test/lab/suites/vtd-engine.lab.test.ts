@@ -2,27 +2,15 @@
 import { describe, expect, it } from 'vitest';
 import type { Bdf, IoasId } from '../../../src/base/ids.ts';
 import { applyPlan } from '../../../src/engine/apply.ts';
-import { type ManagedHost, observeHost, runContextOf } from '../../../src/engine/host.ts';
-import { MemoryJournal } from '../../../src/engine/journal.ts';
+import { observeHost, runContextOf } from '../../../src/engine/host.ts';
 import { formatCell } from '../../../src/engine/report.ts';
 import { allowIovas } from '../../../src/kernel/iommufd.ts';
-import { nativeSyscalls } from '../../../src/kernel/native/syscalls.ts';
 import type { Fd } from '../../../src/kernel/port.ts';
 import { classify } from '../../../src/kernel/probe.ts';
 import { planHost } from '../../../src/plan/planner.ts';
-import { configOf, testClock } from '../../support/world.ts';
+import { configOf } from '../../support/world.ts';
 import { bindVfio, container, rootEdus } from '../guest.ts';
-
-function kernelHost(): ManagedHost & { readonly journal: MemoryJournal } {
-  return {
-    syscalls: nativeSyscalls(),
-    journal: new MemoryJournal(),
-    known: { iommus: new Map(), tracking: new Map() },
-    clock: testClock(),
-    hostName: null,
-    ownPid: process.pid,
-  };
-}
+import { closeAll, kernelHost } from '../kernel-host.ts';
 
 describe('the engine on a real kernel', () => {
   it('frees the HWPT of an attach that the kernel refuses after the allocation', async () => {
@@ -54,7 +42,6 @@ describe('the engine on a real kernel', () => {
     const [context] = host.journal.contexts();
     expect(context?.containers).toEqual([]);
     expect(classify(host.syscalls, context?.fd as Fd, allocated[0] ?? 0)).toBe('untyped');
-    for (const device of context?.devices ?? []) await host.syscalls.slow.close(device.fd as Fd);
-    await host.syscalls.slow.close(context?.fd as Fd);
+    await closeAll(host);
   });
 });

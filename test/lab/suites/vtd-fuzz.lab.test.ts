@@ -1,26 +1,18 @@
 /** The simulator against the kernel, call by call, on random sequences over real devices. */
 import { describe, expect, it } from 'vitest';
 import { snapshotHost } from '../../../src/graph/snapshot.ts';
-import { addressOf } from '../../../src/kernel/native/libc.ts';
 import { nativeSyscalls } from '../../../src/kernel/native/syscalls.ts';
 import { observe } from '../../../src/kernel/observe.ts';
 import { Machine } from '../../../src/kernel/sim/machine.ts';
 import { type FuzzSides, runSequence, sequenceOf, shrink } from '../../conformance/fuzz.ts';
 import { hostOf, testClock } from '../../support/world.ts';
+import { pages } from '../edu.ts';
 import { bindVfio, createMdev, functions, mdevCdev, rootEdus } from '../guest.ts';
 
 const MDEV = '77777777-2222-3333-4444-555555555555';
 const SEQUENCES = Number(process.env['LAB_SEQUENCES'] ?? 400);
 const SEED = Number(process.env['LAB_SEED'] ?? 1);
 const LENGTH = 40;
-const PAGE = 4096;
-
-/** Memory at a page boundary. */
-function alignedMemory(): Uint8Array {
-  const all = new Uint8Array(16 * PAGE);
-  const offset = (PAGE - Number(addressOf(all) % BigInt(PAGE))) % PAGE;
-  return all.subarray(offset, offset + 8 * PAGE);
-}
 
 function sides(): FuzzSides {
   const native = nativeSyscalls();
@@ -32,7 +24,7 @@ function sides(): FuzzSides {
   const observation = observe(native, { ownPid: process.pid, held: [], known });
   const host = hostOf(JSON.stringify(snapshotHost(observation, { holders: 'anonymous' })));
   const { syscalls } = new Machine(host, { clock: testClock() });
-  return { left: native, right: syscalls, devices, memory: alignedMemory() };
+  return { left: native, right: syscalls, devices, memory: pages(8) };
 }
 
 describe('the simulator', () => {
