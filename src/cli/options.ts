@@ -1,5 +1,5 @@
 /** Options that several verbs share, declared once. */
-import { type Command, Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { DEFAULT_OPTIONS } from '../plan/planner-options.ts';
 import type { PlanOptions } from '../plan/types.ts';
 import type { ColourChoice } from './colour.ts';
@@ -41,6 +41,39 @@ export function declareHost(command: Command): Command {
     )
     .option('--trace', 'print every kernel call to stderr');
 }
+
+/** `--socket`. */
+export interface SocketOption {
+  readonly socket?: string;
+}
+
+/** Declares where a daemon is asked. The environment's AUTODOMAIN_SOCKET stands for it. */
+export function declareSocket(command: Command): Command {
+  return command.option('--socket <path>', 'ask the daemon at this socket');
+}
+
+/** `--timeout`. */
+export interface TimeoutOption {
+  readonly timeout: number;
+}
+
+/** Declares how long is waited: a number of seconds, or with its unit. Milliseconds for the verb. */
+export function declareTimeout(command: Command): Command {
+  return command.option(
+    '--timeout <time>',
+    'wait this long: 30s, 5m (the default)',
+    duration,
+    300_000,
+  );
+}
+
+function duration(text: string): number {
+  const [, count, unit = 's'] = /^(\d{1,9})(ms|s|m|h)?$/.exec(text) ?? [];
+  if (count === undefined) throw new InvalidArgumentError('it is a time such as 30s or 5m');
+  return Number(count) * (UNITS_MS[unit] ?? 1000);
+}
+
+const UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 
 /** What a person allows beyond the config. */
 export interface GuardOptions {

@@ -3,8 +3,7 @@ import { readFileSync } from 'node:fs';
 import { AutodomainError } from '../base/errors.ts';
 import { canonicalJson, type Json } from '../base/json.ts';
 
-/** True where the saved plan has the same config, host state and steps. Throws `config-invalid` for a file that is no plan. */
-export function isSamePlan(path: string, now: { readonly [key: string]: Json }): boolean {
+function isSamePlan(path: string, now: { readonly [key: string]: Json }): boolean {
   const saved = readPlan(path);
   const version = saved['formatVersion'];
   if (typeof version !== 'string' || !version.startsWith('1.')) {
@@ -14,6 +13,16 @@ export function isSamePlan(path: string, now: { readonly [key: string]: Json }):
   }
   return FIELDS.every(
     (field) => canonicalJson(saved[field] ?? null) === canonicalJson(now[field] ?? null),
+  );
+}
+
+/** Throws `stale-plan` (7) unless the saved plan is the one that would be made now, `config-invalid` (3) for a file that is no plan. */
+export function requireSamePlan(path: string, now: { readonly [key: string]: Json }): void {
+  if (isSamePlan(path, now)) return;
+  throw new AutodomainError(
+    'stale-plan',
+    `the plan in ${path} is stale: the config or the host has changed since`,
+    { remedy: 'make a new plan, look at it, and apply that' },
   );
 }
 

@@ -1,9 +1,9 @@
 /** A plan as text: what would be done to each container, why, and what it costs; then what is in the way. */
-import type { Step, StepKind } from '../steps/def.ts';
+import type { Disruption, Step, StepKind } from '../steps/def.ts';
 import { describeAction, disruptionOf } from '../steps/index.ts';
 import { explainBlocker } from './blockers.ts';
 import { countOf } from './text.ts';
-import type { Blocker, Plan } from './types.ts';
+import type { Plan } from './types.ts';
 
 /** A run of text with what it is, for whoever colours it. */
 export interface Span {
@@ -14,10 +14,49 @@ export interface Span {
 /** A line of spans. */
 export type SpanLine = readonly Span[];
 
+/** What the text of a plan needs of it: a document of the plan has that as well as the plan itself. */
+export interface PlanWords extends Pick<Plan, 'summary' | 'notes' | 'untouched' | 'cells'> {
+  readonly steps: readonly StepWords[];
+  readonly blocked: readonly BlockerWords[];
+}
+
+/** A step in words. */
+export interface StepWords extends Pick<Step, 'id' | 'kind' | 'cell' | 'why'> {
+  readonly text: string;
+  readonly disruption: Disruption;
+  /** An attach that replaces a running attachment. */
+  readonly moves: boolean;
+}
+
+/** A blocker in words. */
+export interface BlockerWords {
+  readonly container: string;
+  readonly kind: string;
+  readonly text: string;
+  readonly remedy: string;
+}
+
 /** The plan as lines of spans. */
 export function formatPlan(plan: Plan): readonly SpanLine[] {
+  return formatPlanWords({
+    ...plan,
+    steps: plan.steps.map((step) => ({
+      ...step,
+      text: describeAction(step),
+      disruption: disruptionOf(step),
+      moves: step.kind === 'attach-device' && step.args.replaces !== null,
+    })),
+    blocked: plan.blocked.map((blocker) => {
+      const { kind, container } = blocker;
+      return { kind, container, ...explainBlocker(blocker) };
+    }),
+  });
+}
+
+/** A plan that is known by its words alone, as lines of spans. */
+export function formatPlanWords(plan: PlanWords): readonly SpanLine[] {
   const lines: Span[][] = [];
-  const stepsOf = new Map<string, Step[]>();
+  const stepsOf = new Map<string, StepWords[]>();
   for (const step of plan.steps) {
     const list = stepsOf.get(step.cell);
     if (list) list.push(step);
@@ -69,46 +108,30 @@ const MARKS: { readonly [K in StepKind]: readonly [string, Span['tone']] } = {
 
 const WIDTH_MAX = 100;
 
-function stepLines(steps: readonly Step[]): readonly Span[][] {
-  const rows = steps.map((step) => ({
-    step,
-    text: describeAction(step),
-    cost: costOf(step),
-  }));
-  const width = Math.min(WIDTH_MAX, Math.max(0, ...rows.map(({ text }) => text.length)));
-  return rows.map(({ step, text, cost }) => {
-    const [mark, tone] = isMove(step) ? (['~', 'change'] as const) : MARKS[step.kind];
+function stepLines(steps: readonly StepWords[]): readonly Span[][] {
+  const width = Math.min(WIDTH_MAX, Math.max(0, ...steps.map(({ text }) => text.length)));
+  return steps.map(({ id, kind, text, why, disruption, moves }) => {
+    const [mark, tone] = moves ? (['~', 'change'] as const) : MARKS[kind];
+    const cost = disruption === 'none' ? '' : `[${disruption}]`;
     return [
-      span(`  ${step.id.padEnd(4)}`, 'dim'),
+      span(`  ${id.padEnd(4)}`, 'dim'),
       span(`${mark} `, tone),
       span(text.padEnd(width)),
       span(`  ${cost.padEnd(8)}`, cost === '' ? 'plain' : 'warn'),
-      span(`  ${step.why}`, 'dim'),
+      span(`  ${why}`, 'dim'),
     ];
   });
 }
 
-function isMove(step: Step): boolean {
-  return step.kind === 'attach-device' && step.args.replaces !== null;
-}
-
-function costOf(step: Step): string {
-  const disruption = disruptionOf(step);
-  return disruption === 'none' ? '' : `[${disruption}]`;
-}
-
-function blockedLines(blocked: readonly Blocker[]): readonly Span[][] {
-  return blocked.flatMap((blocker) => {
-    const { text, remedy } = explainBlocker(blocker);
-    return [
-      [span('  ! ', 'remove'), span(`${blocker.kind}: ${text}`)],
-      [span(`      = ${remedy}`, 'dim')],
-    ];
-  });
+function blockedLines(blocked: readonly BlockerWords[]): readonly Span[][] {
+  return blocked.flatMap(({ kind, text, remedy }) => [
+    [span('  ! ', 'remove'), span(`${kind}: ${text}`)],
+    [span(`      = ${remedy}`, 'dim')],
+  ]);
 }
 
 /** The last line: what the plan comes to. */
-export function summaryOf(plan: Plan): string {
+export function summaryOf(plan: Pick<Plan, 'summary' | 'untouched'>): string {
   const { summary, untouched } = plan;
   const rest = untouched.length > 0 ? `; ${countOf(untouched.length, 'container')} untouched` : '';
   const blocked = summary.blocked > 0 ? `; ${countOf(summary.blocked, 'blocker')}: see above` : '';

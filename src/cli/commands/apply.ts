@@ -1,5 +1,5 @@
 /** `autodomain apply`: plan, ask, apply, verify. In a model with `--host`; here only with `--hold`. */
-import { AutodomainError, EXIT } from '../../base/errors.ts';
+import { EXIT } from '../../base/errors.ts';
 import { PARALLEL_DEFAULT } from '../../engine/apply.ts';
 import { applyAttempt } from '../../engine/attempt.ts';
 import type { ManagedHost } from '../../engine/host.ts';
@@ -11,6 +11,7 @@ import {
   formatSummary,
 } from '../../engine/report.ts';
 import { describeAction } from '../../steps/index.ts';
+import { isConfirmed } from '../consent.ts';
 import { type LoadedConfig, loadConfig } from '../inputs.ts';
 import type { Io } from '../io.ts';
 import { type HostOptions, type OpenedHost, openHost } from '../machine.ts';
@@ -19,13 +20,21 @@ import {
   colourOption,
   declareGuards,
   declareHost,
+  declareSocket,
+  declareTimeout,
   type GuardOptions,
   planOptionsOf,
+  type SocketOption,
+  type TimeoutOption,
 } from '../options.ts';
-import { planFor, planText, type ShownPlan } from '../planning.ts';
+import { planFor, planText } from '../planning.ts';
+import { signalCode } from '../signal-code.ts';
 import { defineVerb, usageError, wholeNumber } from '../verb.ts';
 
-type Options = HostOptions &
+/** What `apply` was asked. */
+export type ApplyOptions = HostOptions &
+  SocketOption &
+  TimeoutOption &
   GuardOptions &
   ColourOption & {
     readonly hold?: boolean;
@@ -37,17 +46,18 @@ type Options = HostOptions &
   };
 
 /** The verb `apply`. */
-export const apply = defineVerb<Options>({
+export const apply = defineVerb<ApplyOptions>({
   name: 'apply',
   summary: 'Makes a host what the config says, and verifies it.',
   examples: [
     ['autodomain apply config/ --host host.yaml', 'in a model of a host; nothing real is touched'],
     ['autodomain apply config/ --host a.yaml --host-out b.yaml', 'keeps the result as a Host file'],
-    ['autodomain apply config/ --hold --yes', 'on this machine; holds everything until SIGTERM'],
+    ['autodomain apply', 'here, by the daemon, from its own files: shows its plan and asks'],
+    ['autodomain apply config/ --hold --yes', 'here, without a daemon; holds until SIGTERM'],
     ['autodomain apply config/ --host a.yaml --plan plan.json', 'exactly a plan that was saved'],
   ],
   declare(command) {
-    declareGuards(declareHost(command.argument('[path...]')))
+    declareTimeout(declareGuards(declareSocket(declareHost(command.argument('[path...]')))))
       .option('--hold', 'on this machine: keep everything open until SIGTERM, then let go in order')
       .option('--yes', 'do not ask')
       .option('--host-out <file>', 'write the model as it is afterwards')
@@ -57,6 +67,17 @@ export const apply = defineVerb<Options>({
       .addOption(colourOption());
   },
   async act(paths, options, io) {
+    if (options.host === undefined && options.hostOut !== undefined) {
+      throw usageError('--host-out needs --host');
+    }
+    if (options.host === undefined) {
+      const { findDaemon } = await import('../daemon.ts');
+      const daemon = await findDaemon(options, io);
+      if (daemon !== null) {
+        const { applyThere } = await import('../apply-there.ts');
+        return applyThere(daemon, paths, options, io);
+      }
+    }
     checkUsage(options, io);
     const loaded = loadConfig(paths, io);
     const host = await openHost(options, io);
@@ -74,7 +95,7 @@ export const apply = defineVerb<Options>({
 });
 
 /** What is refused before anything is opened. */
-function checkUsage(options: Options, io: Io): void {
+function checkUsage(options: ApplyOptions, io: Io): void {
   if (options.host !== undefined) {
     if (options.hold)
       throw usageError('--hold is for this machine; with --host there is nothing to hold');
@@ -83,10 +104,9 @@ function checkUsage(options: Options, io: Io): void {
   if (!options.hold) {
     throw usageError(
       'without --hold everything would be let go again when the command ends',
-      'add --hold, or try it in a model with --host FILE',
+      'start the daemon (`autodomain watch`), add --hold, or try it in a model with --host FILE',
     );
   }
-  if (options.hostOut !== undefined) throw usageError('--host-out needs --host');
   if (!options.yes && !io.isTerminal.stdin) {
     throw usageError('there is no terminal to ask on', 'add --yes');
   }
@@ -95,13 +115,17 @@ function checkUsage(options: Options, io: Io): void {
 async function attempt(
   host: OpenedHost,
   loaded: LoadedConfig,
-  options: Options,
+  options: ApplyOptions,
   io: Io,
 ): Promise<number> {
   const shown = planFor(host, loaded, planOptionsOf(options));
-  if (options.plan !== undefined) await requireSame(options.plan, shown);
+  if (options.plan !== undefined) {
+    const { requireSamePlan } = await import('../saved-plan.ts');
+    requireSamePlan(options.plan, shown.document);
+  }
   if (!options.quiet) io.stderr(planText(shown, options.color, io));
-  if (host.document === null && !(await isConfirmed(shown, options, io))) return EXIT.refused;
+  if (host.document === null && !(await isConfirmed(shown.plan.steps.length, options, io)))
+    return EXIT.refused;
   const done = await applyAttempt(host, shown, loaded.config, {
     parallel: options.parallel,
     signal: io.signal,
@@ -115,24 +139,6 @@ async function attempt(
   io.stderr(`${formatSummary(done.plan, done.result, done.drift)}\n`);
   if (done.result.cells.some((cell) => cell.result === 'interrupted')) return signalCode(io.signal);
   return exitCodeOfAttempt(done.plan, done.result, done.drift);
-}
-
-async function isConfirmed(shown: ShownPlan, options: Options, io: Io): Promise<boolean> {
-  if (options.yes || shown.plan.steps.length === 0) return true;
-  const answer = await io.ask('Apply this plan? [y/N] ');
-  return /^y(es)?$/i.test(answer?.trim() ?? '');
-}
-
-async function requireSame(path: string, shown: ShownPlan): Promise<void> {
-  const { isSamePlan } = await import('../saved-plan.ts');
-  if (isSamePlan(path, shown.document)) return;
-  throw new AutodomainError(
-    'stale-plan',
-    `the plan in ${path} is stale: the config or the host has changed since`,
-    {
-      remedy: 'make a new plan, look at it, and apply that',
-    },
-  );
 }
 
 function report(event: ApplyEvent, io: Io): void {
@@ -157,7 +163,7 @@ function report(event: ApplyEvent, io: Io): void {
 async function applyHere(
   host: OpenedHost,
   loaded: LoadedConfig,
-  options: Options,
+  options: ApplyOptions,
   io: Io,
 ): Promise<number> {
   const code = await attempt(host, loaded, options, io);
@@ -174,12 +180,6 @@ async function applyHere(
 /** True where a container lives: a failed cell may also leave a context with nothing but open devices. */
 function isServing(host: ManagedHost): boolean {
   return host.journal.contexts().some((context) => context.containers.length > 0);
-}
-
-/** The shell's code for a process that a signal ended. */
-function signalCode(signal: AbortSignal): number {
-  const codes: Readonly<Record<string, number>> = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 };
-  return codes[String(signal.reason)] ?? 130;
 }
 
 function untilAborted(signal: AbortSignal): Promise<void> {

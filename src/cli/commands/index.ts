@@ -36,6 +36,36 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./watch.ts')).watch,
   },
   {
+    name: 'status',
+    summary: 'say what the daemon does and holds, and what is wrong',
+    load: async () => (await import('./status.ts')).status,
+  },
+  {
+    name: 'reconcile',
+    summary: 'ask the daemon for an attempt now',
+    load: async () => (await import('./reconcile.ts')).reconcile,
+  },
+  {
+    name: 'suspend',
+    summary: 'keep the daemon from applying anything',
+    load: async () => (await import('./suspend.ts')).suspend,
+  },
+  {
+    name: 'resume',
+    summary: 'let it apply again',
+    load: async () => (await import('./resume.ts')).resume,
+  },
+  {
+    name: 'confirm',
+    summary: 'say yes to what a guard holds back',
+    load: async () => (await import('./confirm.ts')).confirm,
+  },
+  {
+    name: 'history',
+    summary: 'show the last attempts that did something',
+    load: async () => (await import('./history.ts')).history,
+  },
+  {
     name: 'snapshot',
     summary: 'write this host as a Host file',
     load: async () => (await import('./snapshot.ts')).snapshot,
