@@ -5,15 +5,19 @@
 import type { DirtyState, Graph } from '../graph/types.ts';
 import type { Plan } from '../plan/types.ts';
 
-/** Conditions of the daemon and of each container. Reason words are stable; messages may change. */
-export type ConditionType =
-  | 'Ready'
-  | 'Reconciling'
-  | 'Stalled'
-  | 'Drifted'
-  | 'Suspended'
-  | 'SourceReady'
-  | 'WatchDegraded';
+/** Conditions of the daemon and of each container. */
+export const CONDITION_TYPES = [
+  'Ready',
+  'Reconciling',
+  'Stalled',
+  'Drifted',
+  'Suspended',
+  'SourceReady',
+  'WatchDegraded',
+] as const;
+
+/** A condition. Reason words are stable; messages may change. */
+export type ConditionType = (typeof CONDITION_TYPES)[number];
 
 /** One condition, as Kubernetes writes them. */
 export interface Condition {
@@ -106,27 +110,31 @@ export interface StatusDocument {
 /** What came of a `reconcile` request. */
 export type RequestOutcome = 'pending' | 'ready' | 'stalled' | 'unknown';
 
-/** What can happen. Stable words, which metrics count; a new one is a line here. */
-export type EventKind =
-  | 'config-loaded'
-  | 'config-invalid'
-  | 'attempt-started'
-  | 'attempted'
-  | 'blocked'
-  | 'converged'
+/** What can happen. Stable words, which metrics count; a new one is a line here and in schema/event.v1.json. */
+export const EVENT_KINDS = [
+  'config-loaded',
+  'config-invalid',
+  'attempt-started',
+  'attempted',
+  'blocked',
+  'converged',
   /** The host was found to differ from what was applied, with nothing asked for. */
-  | 'drifted'
+  'drifted',
   /** A timed look found news that no event had told of. */
-  | 'found-by-resync'
-  | 'suspended'
-  | 'resumed'
-  | 'confirmed'
+  'found-by-resync',
+  'suspended',
+  'resumed',
+  'confirmed',
   /** Somebody asked for an attempt now. */
-  | 'requested'
+  'requested',
   /** A device came, went, or changed its driver. */
-  | 'host-changed'
-  | 'watch-degraded'
-  | 'watch-restored';
+  'host-changed',
+  'watch-degraded',
+  'watch-restored',
+] as const;
+
+/** A kind of event. */
+export type EventKind = (typeof EVENT_KINDS)[number];
 
 /** Something that happened, for `/v1/events`, the log and the metrics. */
 export interface DaemonEvent {
@@ -151,13 +159,21 @@ export interface Confirmation {
   readonly removals: number | null;
 }
 
+/** A plan with what it was made from. */
+export interface PlannedConfig {
+  readonly plan: Plan;
+  readonly graph: Graph;
+  /** The config in force: the last one that was valid. */
+  readonly source: SourceRevision;
+}
+
 /** A running daemon. */
 export interface DaemonControl {
   status(): StatusDocument;
   /** The live graph as it was last observed; null before the first observation. */
   graph(): Graph | null;
-  /** What would be done now; null while there is no valid config. */
-  plan(): Plan | null;
+  /** What would be done now for the config in force; null before there is one. */
+  plan(): PlannedConfig | null;
   /** Asks for an attempt now; the id can be asked for with `outcomeOf`. */
   reconcile(): string;
   /** `unknown`: an id that was never given, or too long ago. */

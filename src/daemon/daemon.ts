@@ -3,7 +3,6 @@
  * here: how a question travels (socket/), what the loop decides (loop.ts).
  */
 import type { Graph } from '../graph/types.ts';
-import type { Plan } from '../plan/types.ts';
 import { Conditions } from './conditions.ts';
 import type {
   Confirmation,
@@ -11,6 +10,7 @@ import type {
   DaemonEvent,
   EventKind,
   HistoryEntry,
+  PlannedConfig,
   RequestOutcome,
   SourceRevision,
   StatusDocument,
@@ -89,8 +89,11 @@ export class Daemon implements DaemonControl {
     return this.#loop.view.graph;
   }
 
-  plan(): Plan | null {
-    return this.#loop.view.plan;
+  plan(): PlannedConfig | null {
+    const { plan, graph, loaded } = this.#loop.view;
+    if (plan === null || graph === null || loaded === null) return null;
+    const { digest, revision } = loaded;
+    return { plan, graph, source: { digest, revision } };
   }
 
   reconcile(): string {

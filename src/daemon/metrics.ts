@@ -6,14 +6,15 @@
 import { readdirSync } from 'node:fs';
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { CallCounts } from '../kernel/count.ts';
-import type {
-  Condition,
-  ConditionType,
-  DaemonControl,
-  DaemonEvent,
-  DeviceStatus,
-  EventKind,
-  StatusDocument,
+import {
+  CONDITION_TYPES,
+  type Condition,
+  type ConditionType,
+  type DaemonControl,
+  type DaemonEvent,
+  type DeviceStatus,
+  type EventKind,
+  type StatusDocument,
 } from './control.ts';
 
 /** The content type of the text that `text` gives. */
@@ -92,16 +93,6 @@ function configOf(registers: Registers): (status: StatusDocument) => void {
     }
   };
 }
-
-const CONDITION_TYPES: readonly ConditionType[] = [
-  'Ready',
-  'Reconciling',
-  'Stalled',
-  'Drifted',
-  'Suspended',
-  'SourceReady',
-  'WatchDegraded',
-];
 
 function conditionsOf(registers: Registers): (status: StatusDocument) => void {
   const gauge = new Gauge({

@@ -13,6 +13,7 @@ import type {
   DaemonEvent,
   DeviceStatus,
   HistoryEntry,
+  PlannedConfig,
   RequestOutcome,
   StatusDocument,
 } from '../../src/daemon/control.ts';
@@ -86,8 +87,10 @@ export class FakeDaemon implements DaemonControl {
     return this.#graph;
   }
 
-  plan(): Plan | null {
-    return this.#plan;
+  plan(): PlannedConfig | null {
+    const [plan, graph, source] = [this.#plan, this.#graph, this.#attempted];
+    if (plan === null || graph === null || source === null) return null;
+    return { plan, graph, source: revisionOf(source) };
   }
 
   reconcile(): string {

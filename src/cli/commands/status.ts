@@ -1,7 +1,7 @@
 /** `autodomain status`: what the daemon does and holds, and whether all is well. */
 import { Option } from 'commander';
 import { AutodomainError, EXIT } from '../../base/errors.ts';
-import type { ConditionType, StatusDocument } from '../../daemon/control.ts';
+import { CONDITION_TYPES, type ConditionType, type StatusDocument } from '../../daemon/control.ts';
 import { render, wantsColour } from '../colour.ts';
 import { type Daemon, holdsNow, orSignal, requireDaemon, timedOut, verdictOf } from '../daemon.ts';
 import type { Io } from '../io.ts';
@@ -23,16 +23,6 @@ type Options = SocketOption &
   ColourOption &
   TimeoutOption & { readonly wait?: ConditionType };
 
-const WAITABLE: readonly ConditionType[] = [
-  'Ready',
-  'Reconciling',
-  'Stalled',
-  'Drifted',
-  'Suspended',
-  'SourceReady',
-  'WatchDegraded',
-];
-
 /** The verb `status`. */
 export const status = defineVerb<Options>({
   name: 'status',
@@ -47,7 +37,7 @@ export const status = defineVerb<Options>({
     declareSocket(command)
       .addOption(outputOption())
       .addOption(colourOption())
-      .addOption(wait.choices(WAITABLE));
+      .addOption(wait.choices(CONDITION_TYPES));
     declareTimeout(command);
   },
   async act(_paths, options, io) {

@@ -86,16 +86,13 @@ function graphOf(control: DaemonControl): object {
 }
 
 function planOf(control: DaemonControl): object {
-  const { source, daemon } = control.status();
-  const [plan, graph] = [control.plan(), control.graph()];
-  if (plan === null || graph === null || source.attempted === null) {
-    throw notYet('there is no plan', 'no valid config was read yet');
-  }
-  return planToJson(plan, {
-    tool: daemon.version,
-    configDigest: source.attempted.digest,
-    revision: source.attempted.revision,
-    graphDigest: graphDigest(graph),
+  const planned = control.plan();
+  if (planned === null) throw notYet('there is no plan', 'no valid config was read yet');
+  return planToJson(planned.plan, {
+    tool: control.status().daemon.version,
+    configDigest: planned.source.digest,
+    revision: planned.source.revision,
+    graphDigest: graphDigest(planned.graph),
   });
 }
 

@@ -1,5 +1,8 @@
 /** What the socket answers: every route, its right, its document against its schema, and its refusals. */
+import { readFileSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
+import { CONDITION_TYPES, EVENT_KINDS } from '../../../src/daemon/control.ts';
+import { PROBLEMS } from '../../../src/daemon/socket/problem.ts';
 import { graphDigest } from '../../../src/engine/digest.ts';
 import { graphFromJson } from '../../../src/graph/format/read.ts';
 import { documentCheck } from '../../support/schemas.ts';
@@ -120,20 +123,20 @@ describe('changing', () => {
     await served.daemon.turn();
     served.write('red', { state: 'absent', deletion: 'confirm' });
     await served.daemon.turn();
-    expect(served.daemon.plan()?.blocked).toMatchObject([{ kind: 'needs-confirmation' }]);
+    expect(served.daemon.plan()?.plan.blocked).toMatchObject([{ kind: 'needs-confirmation' }]);
     const digest = served.daemon.status().source.attempted?.digest;
     served.write('blue', { devices: [{ pci: '0000:01:00.0' }], labels: {} });
     const { status } = await asks('POST', '/v1/confirm', { digest, containers: ['red'] });
     expect(status).toBe(200);
     served.write('blue', { devices: [{ pci: '0000:01:00.0' }], dirtyTracking: { mode: 'none' } });
     await served.daemon.turn();
-    expect(served.daemon.plan()?.blocked).toMatchObject([{ kind: 'needs-confirmation' }]);
+    expect(served.daemon.plan()?.plan.blocked).toMatchObject([{ kind: 'needs-confirmation' }]);
     const late = await asks('POST', '/v1/confirm', { digest, containers: ['red'] });
     expect(documentIn(late)).toMatchObject({ status: 409, type: 'stale' });
     const now = served.daemon.status().source.attempted?.digest;
     await asks('POST', '/v1/confirm', { digest: now, containers: ['red'] });
     await served.daemon.turn();
-    expect(served.daemon.plan()?.blocked).toEqual([]);
+    expect(served.daemon.plan()?.plan.blocked).toEqual([]);
   });
 
   it('is for root and the daemon alone; the group of the socket may look', async () => {
@@ -170,6 +173,18 @@ describe('events', () => {
     ]);
     client.socket.destroy();
     await until(() => served.daemon.listeners === listeners, 'the listener is gone');
+  });
+});
+
+describe('the schemas', () => {
+  it('list every kind of event, condition and problem', async () => {
+    await start();
+    const text = (name: string): string => readFileSync(`schema/${name}.json`, 'utf8');
+    const event = JSON.parse(text('event.v1')) as { properties: { event: { enum: string[] } } };
+    expect(event.properties.event.enum).toEqual(EVENT_KINDS);
+    const problem = JSON.parse(text('problem.v1')) as { properties: { type: { enum: string[] } } };
+    expect(problem.properties.type.enum).toEqual(Object.keys(PROBLEMS));
+    for (const type of CONDITION_TYPES) expect(text('status.v1')).toContain(`"${type}"`);
   });
 });
 
