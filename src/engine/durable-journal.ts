@@ -3,6 +3,7 @@
  * after the kernel made it. Not here: where it is written (daemon/journal-file.ts), and what is made
  * of an intent that was never ended (recover.ts).
  */
+import type { DeviceKey } from '../base/ids.ts';
 import type { HeldContext, ObjectRef } from '../graph/types.ts';
 import type { Action } from '../steps/def.ts';
 import { type Journal, type JournalChange, MemoryJournal } from './journal.ts';
@@ -23,7 +24,7 @@ export interface JournalFile {
 
 /** A state in which nothing is held. */
 export function emptyState(bootId: string | null): JournalState {
-  return { bootId, contexts: [], made: [], kept: [], intents: [], next: 1 };
+  return { bootId, contexts: [], made: [], kept: [], intents: [], tainted: [], next: 1 };
 }
 
 /** A journal with a file behind it. */
@@ -38,7 +39,7 @@ export class DurableJournal implements Journal {
   constructor(file: JournalFile, state: JournalState) {
     this.bootId = state.bootId;
     this.#file = file;
-    this.#memory = new MemoryJournal(state.contexts, state.made);
+    this.#memory = new MemoryJournal(state.contexts, state.made, state.tainted);
     for (const { id, action } of state.intents) this.#intents.set(id, action);
     for (const [tag, fd] of state.kept) this.#kept.set(fd, tag);
     this.#next = state.next;
@@ -75,6 +76,15 @@ export class DurableJournal implements Journal {
     this.#append({ kind: 'change', context, change });
   }
 
+  taint(device: DeviceKey, why: string | null): void {
+    this.#memory.taint(device, why);
+    this.#append({ kind: 'taint', device, why });
+  }
+
+  tainted(): ReadonlyMap<DeviceKey, string> {
+    return this.#memory.tainted();
+  }
+
   resolve(context: string, ref: ObjectRef): number | null {
     return this.#memory.resolve(context, ref);
   }
@@ -99,7 +109,7 @@ export class DurableJournal implements Journal {
 
   /** After a restart: what came back, under its new numbers, in one write. */
   adopt(contexts: readonly HeldContext[], kept: ReadonlyMap<number, string>): void {
-    this.#memory = new MemoryJournal(contexts, this.#memory.made());
+    this.#memory = new MemoryJournal(contexts, this.#memory.made(), [...this.tainted()]);
     this.#kept = new Map(kept);
     this.compact();
   }
@@ -112,6 +122,7 @@ export class DurableJournal implements Journal {
       made: this.#memory.made(),
       kept: [...this.#kept].map(([fd, tag]) => [tag, fd] as const),
       intents: this.intents,
+      tainted: [...this.tainted()],
       next: this.#next,
     };
   }
@@ -137,7 +148,7 @@ export function replay(entries: readonly JournalEntry[]): JournalState {
   const [first, ...rest] = entries;
   if (first?.kind !== 'state') throw new Error('a log begins with a state');
   const { state } = first;
-  const memory = new MemoryJournal(state.contexts, state.made);
+  const memory = new MemoryJournal(state.contexts, state.made, state.tainted);
   const intents = new Map(state.intents.map(({ id, action }) => [id, action]));
   const kept = new Map(state.kept.map(([tag, fd]) => [fd, tag]));
   let { next } = state;
@@ -162,6 +173,9 @@ export function replay(entries: readonly JournalEntry[]): JournalState {
       case 'drop':
         kept.delete(entry.fd);
         break;
+      case 'taint':
+        memory.taint(entry.device, entry.why);
+        break;
     }
   }
   return {
@@ -169,6 +183,7 @@ export function replay(entries: readonly JournalEntry[]): JournalState {
     contexts: memory.contexts(),
     made: memory.made(),
     kept: [...kept].map(([fd, tag]) => [tag, fd] as const),
+    tainted: [...memory.tainted()],
     intents: [...intents].sort(([a], [b]) => a - b).map(([id, action]) => ({ id, action })),
     next,
   };

@@ -30,6 +30,7 @@ export function observeHost(host: ManagedHost): {
     ...(host.hostName === null ? {} : { hostName: host.hostName }),
     ownPid: host.ownPid,
     held: host.journal.contexts(),
+    tainted: host.journal.tainted(),
     known: host.known,
   });
   return { observation, graph: buildGraph(observation) };

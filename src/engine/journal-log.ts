@@ -3,6 +3,7 @@
  * overwritten is known for what it is. The first line is a whole state, the rest are what followed.
  */
 import { crc32 } from 'node:zlib';
+import type { DeviceKey } from '../base/ids.ts';
 import type { HeldContext, ObjectRef } from '../graph/types.ts';
 import type { Action } from '../steps/def.ts';
 import type { JournalChange } from './journal.ts';
@@ -22,6 +23,8 @@ export interface JournalState {
   /** Files that are kept elsewhere, by the tag under which they come back. */
   readonly kept: readonly (readonly [tag: string, fd: number])[];
   readonly intents: readonly Intent[];
+  /** Devices that came back from a consumer and could not be reset, with the reason. */
+  readonly tainted: readonly (readonly [device: DeviceKey, why: string])[];
   /** The next number for an intent or a tag. */
   readonly next: number;
 }
@@ -33,7 +36,8 @@ export type JournalEntry =
   | { readonly kind: 'end'; readonly id: number }
   | { readonly kind: 'change'; readonly context: string; readonly change: JournalChange }
   | { readonly kind: 'keep'; readonly tag: string; readonly fd: number }
-  | { readonly kind: 'drop'; readonly fd: number };
+  | { readonly kind: 'drop'; readonly fd: number }
+  | { readonly kind: 'taint'; readonly device: DeviceKey; readonly why: string | null };
 
 /** The format that this version writes; another major is refused. */
 export const JOURNAL_FORMAT = '1.0';

@@ -7,6 +7,7 @@ import { present } from '../base/assert.ts';
 import { compareText, type DevId, type DeviceKey, type HwptId, type IoasId } from '../base/ids.ts';
 import { idOf } from '../graph/refs.ts';
 import type {
+  Consumer,
   DeletionPolicy,
   HeldContainer,
   HeldContext,
@@ -24,7 +25,8 @@ export type JournalChange = ContextChange | ObjectChange;
 type ContextChange =
   | { readonly kind: 'context-opened'; readonly fd: Fd }
   | { readonly kind: 'context-closed' }
-  | { readonly kind: 'context-renamed'; readonly to: string };
+  | { readonly kind: 'context-renamed'; readonly to: string }
+  | { readonly kind: 'consumers-changed'; readonly consumers: readonly Consumer[] };
 
 /** A change inside a context. */
 type ObjectChange =
@@ -75,6 +77,10 @@ export interface Journal {
   end(intent: number): void;
   /** Writes down what the kernel has done. */
   record(context: string, change: JournalChange): void;
+  /** Notes that a device came back from a consumer and could not be reset; null: it may be used again. */
+  taint(device: DeviceKey, why: string | null): void;
+  /** Devices that nobody gets, with the reason. */
+  tainted(): ReadonlyMap<DeviceKey, string>;
   /** The id behind a name; null for an object that was never made, or is gone. */
   resolve(context: string, ref: ObjectRef): number | null;
 }
@@ -83,13 +89,16 @@ export interface Journal {
 export class MemoryJournal implements Journal {
   generation = 0;
   readonly #contexts = new Map<string, HeldContext>();
+  readonly #tainted: Map<DeviceKey, string>;
   /** Names of new objects with their ids, by context; they live for one attempt and the rest of the object's life. */
   readonly #made = new Map<string, Map<ObjectRef, number>>();
 
   constructor(
     held: readonly HeldContext[] = [],
     made: readonly (readonly [context: string, ref: ObjectRef, id: number])[] = [],
+    tainted: readonly (readonly [DeviceKey, string])[] = [],
   ) {
+    this.#tainted = new Map(tainted);
     for (const context of held) this.#contexts.set(context.name, context);
     for (const [context, ref, id] of made) this.#name(context, ref, id);
   }
@@ -116,7 +125,13 @@ export class MemoryJournal implements Journal {
   record(context: string, change: JournalChange): void {
     this.generation += 1;
     if (change.kind === 'context-opened') {
-      this.#contexts.set(context, { name: context, fd: change.fd, containers: [], devices: [] });
+      this.#contexts.set(context, {
+        name: context,
+        fd: change.fd,
+        consumers: [],
+        containers: [],
+        devices: [],
+      });
       return;
     }
     const before = present(this.#contexts.get(context), `context ${context} in the journal`);
@@ -129,10 +144,23 @@ export class MemoryJournal implements Journal {
       this.#rename(before, change.to);
       return;
     }
+    if (change.kind === 'consumers-changed') {
+      this.#contexts.set(context, { ...before, consumers: change.consumers });
+      return;
+    }
     if (change.kind === 'ioas-allocated') this.#name(context, change.ref, change.ioas);
     if (change.kind === 'hwpt-allocated') this.#name(context, change.ref, change.hwpt.id);
     if (change.kind === 'hwpt-destroyed') this.#forget(context, change.hwpt);
     this.#contexts.set(context, changed(before, change));
+  }
+
+  taint(device: DeviceKey, why: string | null): void {
+    if (why === null) this.#tainted.delete(device);
+    else this.#tainted.set(device, why);
+  }
+
+  tainted(): ReadonlyMap<DeviceKey, string> {
+    return this.#tainted;
   }
 
   resolve(context: string, ref: ObjectRef): number | null {

@@ -28,6 +28,7 @@ export function buildGraph(observation: Observation): Graph {
     iommus: buildIommus(observation),
     groups: buildGroups(observation),
     devices: new Map(observation.devices.map((device) => [device.key, device])),
+    tainted: observation.tainted,
     contexts: new Map(
       observation.contexts.map((context) => [context.held.name, buildContext(context)]),
     ),
@@ -69,6 +70,7 @@ function buildContext(observed: ObservedContext): Context {
   const { held } = observed;
   return {
     name: held.name,
+    consumers: held.consumers,
     containers: new Map(held.containers.map((each) => [each.name, buildContainer(each)])),
     devices: buildDevices(held),
     contradictions: observed.probed.filter((probe) => !agrees(probe)).map(formatContradiction),

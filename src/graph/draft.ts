@@ -7,6 +7,7 @@ import type { DeviceKey } from '../base/ids.ts';
 import type { IovaRange } from '../base/iova.ts';
 import type {
   BoundDevice,
+  Consumer,
   Context,
   DeletionPolicy,
   Device,
@@ -32,6 +33,7 @@ export interface DraftContext {
   readonly containers: Map<string, DraftContainer>;
   readonly devices: Map<DeviceKey, BoundDevice>;
   readonly contradictions: readonly string[];
+  readonly consumers: readonly Consumer[];
 }
 
 /** A graph that is being changed. Hardware does not change by steps, but drivers do. */
@@ -78,6 +80,7 @@ function copyContext(context: Context): DraftContext {
     ),
     devices: new Map(context.devices),
     contradictions: context.contradictions,
+    consumers: context.consumers,
   };
 }
 

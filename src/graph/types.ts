@@ -63,6 +63,13 @@ export interface DeviceTracking {
   readonly migration: readonly string[] | null;
 }
 
+/** A process that was handed the files of a container. The start time tells it from a later one with the same pid. */
+export interface Consumer extends Holder {
+  readonly container: string;
+  /** Clock ticks since boot: field 22 of /proc/PID/stat. */
+  readonly start: string;
+}
+
 interface DeviceFacts {
   /** Name of the bound driver; null without one. */
   readonly driver: string | null;
@@ -160,6 +167,8 @@ export interface HeldDevice {
 export interface HeldContext {
   readonly name: string;
   readonly fd: number;
+  /** Processes that have been handed its files; empty: it is ours alone. */
+  readonly consumers: readonly Consumer[];
   readonly containers: readonly HeldContainer[];
   readonly devices: readonly HeldDevice[];
 }
@@ -191,6 +200,8 @@ export interface Observation {
   readonly devices: readonly Device[];
   /** Open legacy group files /dev/vfio/N of other processes. */
   readonly groupHolders: readonly { readonly group: GroupId; readonly holder: Holder }[];
+  /** Devices that came back from a consumer and could not be reset, with the reason. */
+  readonly tainted: ReadonlyMap<DeviceKey, string>;
   readonly contexts: readonly ObservedContext[];
   readonly unreadable: readonly ReadFailure[];
 }
@@ -234,6 +245,8 @@ export interface BoundDevice {
 /** An iommufd context that we hold. */
 export interface Context {
   readonly name: string;
+  /** Non-empty: the context is in their hands, and nothing is planned in it. */
+  readonly consumers: readonly Consumer[];
   readonly containers: ReadonlyMap<string, LiveContainer>;
   readonly devices: ReadonlyMap<DeviceKey, BoundDevice>;
   /** What the probes contradict; non-empty: nothing is planned in this context. */
@@ -248,6 +261,8 @@ export interface Graph {
   readonly iommus: ReadonlyMap<string, Iommu>;
   readonly groups: ReadonlyMap<GroupId, Group & { readonly holders: readonly Holder[] }>;
   readonly devices: ReadonlyMap<DeviceKey, Device>;
+  /** Devices that came back from a consumer and could not be reset, with the reason: nobody gets them. */
+  readonly tainted: ReadonlyMap<DeviceKey, string>;
   readonly contexts: ReadonlyMap<string, Context>;
   readonly unreadable: readonly ReadFailure[];
 }

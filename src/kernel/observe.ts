@@ -31,6 +31,8 @@ export interface ObserveOptions {
   readonly hostName?: string;
   readonly ownPid: number;
   readonly held: readonly HeldContext[];
+  /** Devices that could not be reset, with the reason; they are only passed on. */
+  readonly tainted?: ReadonlyMap<DeviceKey, string>;
   readonly known: KnownFacts;
 }
 
@@ -61,6 +63,7 @@ export function observe(syscalls: Syscalls, options: ObserveOptions): Observatio
       .filter(([group]) => here.has(group))
       .sort(([a], [b]) => a - b)
       .flatMap(([group, list]) => list.map((holder) => ({ group: group as GroupId, holder }))),
+    tainted: options.tainted ?? new Map(),
     contexts: options.held.map((held) => probeContext(syscalls, held)),
     unreadable: reader.failures,
   };

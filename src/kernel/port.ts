@@ -36,6 +36,10 @@ export interface Syscalls {
   open(path: string): Fd;
   /** ioctl(2) that does not sleep. Returns what the call returned. */
   ioctl(fd: Fd, request: number, arg: IoctlArg): number;
+  /** pread(2) of a device file: a region of the device, in place. Returns what was read. */
+  readAt(fd: Fd, offset: bigint, lengthBytes: number): Uint8Array;
+  /** pwrite(2) of a device file. */
+  writeAt(fd: Fd, offset: bigint, bytes: Uint8Array): void;
   /** The whole text of a small file (sysfs, procfs). */
   readText(path: string): string;
   /** The names in a directory, unordered. */

@@ -9,11 +9,15 @@ import { canTrackDirty, getHugePages } from './iommufd.ts';
 import type { Fd, Syscalls } from './port.ts';
 import { HWPT_GET_DIRTY_BITMAP_NO_CLEAR, IOMMUFD_OPS } from './uapi/iommufd.ts';
 
-/** Asks the kernel about everything that the journal says of a context. */
+/**
+ * Asks the kernel about everything that the journal says of a context. One that a consumer has is left
+ * alone, but for its devices: its ids are the consumer's, and a probe can get in the way of a free.
+ */
 export function probeContext(syscalls: Syscalls, held: HeldContext): ObservedContext {
   const iommufd = held.fd as Fd;
   const probed: ProbedObject[] = [];
-  for (const container of held.containers) {
+  const isOurs = held.consumers.length === 0;
+  for (const container of isOurs ? held.containers : []) {
     const ask = (id: number, journaled: 'ioas' | 'hwpt' | 'hwpt-dirty'): void => {
       probed.push({ id, journaled, found: classify(syscalls, iommufd, id, journaled) });
     };

@@ -43,6 +43,10 @@ export function traced(syscalls: Syscalls, clock: Clock, sink: (line: string) =>
       const work = (): number => named(call, () => syscalls.ioctl(fd, request, arg));
       return around(call.text, work, () => call.changes());
     },
+    writeAt: (fd, offset, bytes) =>
+      around(`pwrite(${fd}, ${formatHex(offset)}, ${bytes.length} bytes)`, () =>
+        syscalls.writeAt(fd, offset, bytes),
+      ),
     slow: {
       ioctl: (fd, request, arg) => {
         const call = new TracedIoctl(fd, request, arg);

@@ -6,10 +6,12 @@ import type { DevId, HwptId, IoasId } from '../base/ids.ts';
 import { call, callSlow, KernelError } from './call.ts';
 import type { Fd, Syscalls } from './port.ts';
 import {
+  DEVICE_FLAGS_RESET,
   FEATURE_GET,
   FEATURE_PROBE,
   IRQ_ACTION_TRIGGER,
   IRQ_DATA_EVENTFD,
+  PCI_CONFIG_REGION_INDEX,
   PCI_REQ_IRQ_INDEX,
   VFIO_OPS,
 } from './uapi/vfio.ts';
@@ -42,6 +44,27 @@ export async function attachPt(
 /** Detaches a bound device; answers 0 also where nothing was attached. */
 export async function detachPt(syscalls: Syscalls, device: Fd): Promise<void> {
   await callSlow(syscalls, device, VFIO_OPS.VFIO_DEVICE_DETACH_IOMMUFD_PT, {});
+}
+
+/** True where the device can be reset, as the reset when it was opened has shown. */
+export function canReset(syscalls: Syscalls, device: Fd): boolean {
+  const { out } = call(syscalls, device, VFIO_OPS.VFIO_DEVICE_GET_INFO, {});
+  return (out.flags & DEVICE_FLAGS_RESET) !== 0;
+}
+
+/** Offset and bit of the PCI command register. Source: include/uapi/linux/pci_regs.h, PCI_COMMAND_MASTER. */
+const PCI_COMMAND = 4n;
+const PCI_COMMAND_MASTER = 1 << 2;
+
+/** Keeps a PCI function from starting DMA, or lets it. Throws KernelError or SyscallError. */
+export function setBusMaster(syscalls: Syscalls, device: Fd, isOn: boolean): void {
+  const op = VFIO_OPS.VFIO_DEVICE_GET_REGION_INFO;
+  const { out } = call(syscalls, device, op, { index: PCI_CONFIG_REGION_INDEX });
+  const command = new DataView(syscalls.readAt(device, out.offset + PCI_COMMAND, 2).slice().buffer);
+  const before = command.getUint16(0, true);
+  const after = isOn ? before | PCI_COMMAND_MASTER : before & ~PCI_COMMAND_MASTER;
+  command.setUint16(0, after, true);
+  syscalls.writeAt(device, out.offset + PCI_COMMAND, new Uint8Array(command.buffer));
 }
 
 /** True where the driver of a bound device offers the feature; asks only. */

@@ -42,6 +42,14 @@ const ROWS: Rows = {
     text: `${what} could not be read (${errno}), and nothing is planned from a missing fact`,
     remedy: 'run as root, or see the kernel log',
   }),
+  'handed-out': ({ context, by, steps }) => ({
+    text: `context ${context} is in the hands of ${formatHolders(by)}, and ${countOf(steps, 'step')} would change it`,
+    remedy: 'it is done when that process has ended; nothing changes under a consumer',
+  }),
+  tainted: ({ device, why }) => ({
+    text: `${device} comes from a consumer and ${why}: it may hold data of it, and may still do what it was told`,
+    remedy: 'power it off or rebind it to a driver that resets it, then `autodomain confirm NAME`',
+  }),
   'in-use': ({ device, by }) => ({
     text: `${device} is held by ${formatHolders(by)}`,
     remedy: 'stop that process first; a device in use is never taken',

@@ -25,12 +25,13 @@ import {
   freeHwpts,
 } from './emit/page-tables.ts';
 import { expectationsOf } from './expect.ts';
+import { handedOut } from './handed-out.ts';
 import { lanesOf } from './lanes.ts';
 import { notesOf } from './notes.ts';
 import { DEFAULT_OPTIONS } from './planner-options.ts';
 import { RULES } from './rules/index.ts';
 import { orderSteps } from './step-list.ts';
-import type { Plan, PlanOptions } from './types.ts';
+import type { Blocker, Plan, PlanOptions } from './types.ts';
 import { buildWorld, type World } from './world.ts';
 
 /** Plans the fewest steps that make the host what the config says. */
@@ -41,14 +42,11 @@ export function planHost(
 ): Plan {
   const world = buildWorld(config, live, options);
   const cells = cellsOf(world);
-  const blocked = [
+  const { emitter, blocked, blockedCells } = emitUnblocked(world, cells, [
     ...world.scope.blocked,
     ...world.selection.blocked,
     ...RULES.flatMap((rule) => rule(world)),
-  ].sort((a, b) => compareText(a.container, b.container));
-  const blockedCells = new Set(blocked.map((blocker) => cells.ofContainer(blocker.container)));
-  const emitter = new Emitter(world, cells, lanesOf(world.graph), blockedCells);
-  emitAll(emitter);
+  ]);
   const steps = orderSteps(emitter.emissions);
   return {
     host: live.host,
@@ -62,6 +60,26 @@ export function planHost(
     untouched: untouchedOf(world, cells, steps, blockedCells),
     cells: cellListOf(world, cells),
   };
+}
+
+/** Emits the steps of every cell that nothing blocks. Whether a consumer is in the way shows only in the steps. */
+function emitUnblocked(
+  world: World,
+  cells: Cells,
+  blockers: readonly Blocker[],
+): {
+  readonly emitter: Emitter;
+  readonly blocked: readonly Blocker[];
+  readonly blockedCells: ReadonlySet<string>;
+} {
+  const blocked = [...blockers].sort((a, b) => compareText(a.container, b.container));
+  const blockedCells = new Set(blocked.map((blocker) => cells.ofContainer(blocker.container)));
+  const emitter = new Emitter(world, cells, lanesOf(world.graph), blockedCells);
+  emitAll(emitter);
+  const more = handedOut(world.graph, cells, emitter.emissions);
+  return more.length === 0
+    ? { emitter, blocked, blockedCells }
+    : emitUnblocked(world, cells, [...blocked, ...more]);
 }
 
 /** The order here is the order of the text; what must wait for what is said by the emitters. */

@@ -7,6 +7,7 @@ import { groupOf, type Holding, isBeingRemoved } from '../graph/query.ts';
 import type { Graph, PciDevice } from '../graph/types.ts';
 import type { Claim, ContainerSpec, Place, Selector } from '../spec/config.ts';
 import { driverState } from './drivers.ts';
+import { devicesHandedOut } from './handed-out.ts';
 import type { Blocker } from './types.ts';
 
 /** The claim that a device serves. */
@@ -34,7 +35,10 @@ export function selectDevices(
   holdings: ReadonlyMap<DeviceKey, Holding>,
   wanted: readonly ContainerSpec[],
 ): Selection {
-  const going = new Set([...holdings.keys()].filter((key) => isBeingRemoved(graph, key)));
+  const theirs = devicesHandedOut(graph);
+  const going = new Set(
+    [...holdings.keys()].filter((key) => !theirs.has(key) && isBeingRemoved(graph, key)),
+  );
   const selector = new Selecting(graph, holdings, going);
   for (const spec of wanted) selector.takeNamed(spec);
   const open: OpenClaim[] = wanted.flatMap((spec) => selector.openClaims(spec));
@@ -156,6 +160,8 @@ class Selecting {
     if (holding) return holdingReason(holding, spec);
     const holder = device.holders[0];
     if (holder) return `held by ${holder.comm} (pid ${holder.pid})`;
+    const taint = this.#graph.tainted.get(device.key);
+    if (taint !== undefined) return `came back from a consumer and ${taint}`;
     const driver = driverState(device, spec.driver);
     if (driver.state !== 'blocked') return null;
     return `is on driver ${device.driver ?? 'none'}`;

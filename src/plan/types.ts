@@ -4,7 +4,7 @@
  */
 import type { DeviceKey, GroupId } from '../base/ids.ts';
 import type { IovaRange } from '../base/iova.ts';
-import type { DirtyState, Holder } from '../graph/types.ts';
+import type { Consumer, DirtyState, Holder } from '../graph/types.ts';
 import type { Place } from '../spec/config.ts';
 import type { Disruption, Step } from '../steps/def.ts';
 
@@ -90,6 +90,13 @@ export type BlockerCause =
       readonly passedOverCount: number;
     }
   | { readonly kind: 'contradiction'; readonly context: string; readonly what: string }
+  | {
+      readonly kind: 'handed-out';
+      readonly context: string;
+      readonly by: readonly Consumer[];
+      readonly steps: number;
+    }
+  | { readonly kind: 'tainted'; readonly device: DeviceKey; readonly why: string }
   | { readonly kind: 'rename-onto-living'; readonly from: string }
   | {
       readonly kind: 'move-waits';

@@ -19,6 +19,7 @@ export function checkContainers(
     ...nameConflicts(containers, issue),
     ...deviceConflicts(containers, issue),
     ...renameConflicts(containers, issue),
+    ...accessConflicts(containers, issue),
   ];
 }
 
@@ -109,4 +110,32 @@ function renameConflicts(containers: readonly ContainerSpec[], issue: IssueMaker
     }
   }
   return issues;
+}
+
+/** A consumer is handed a context whole: whoever may have one container of it has them all. */
+function accessConflicts(containers: readonly ContainerSpec[], issue: IssueMaker): SpecIssue[] {
+  const first = new Map<string, ContainerSpec[]>();
+  const issues: SpecIssue[] = [];
+  for (const container of containers) {
+    if (container.state === 'absent') continue;
+    const others = first.get(container.context) ?? [];
+    const other = others.find(
+      (each) => accessKey(each) !== accessKey(container) && mayMeet(each, container),
+    );
+    first.set(container.context, [...others, container]);
+    if (other === undefined) continue;
+    issues.push(
+      issue(container.place, {
+        rule: 'AD3007',
+        message: `containers of the context \`${container.context}\` have different \`access\``,
+        remedy: 'give them the same `access`, because a context is handed over whole',
+        related: { ...other.place, message: `\`${other.name}\` is here` },
+      }),
+    );
+  }
+  return issues;
+}
+
+function accessKey({ access }: ContainerSpec): string {
+  return JSON.stringify([access.users, access.groups]);
 }

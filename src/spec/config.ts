@@ -26,6 +26,7 @@ export interface ContainerSpec {
   readonly hosts: readonly string[] | null;
   /** Name of its iommufd context: `spec.iommufd`, or its own name. */
   readonly context: string;
+  readonly access: AccessSpec;
   readonly dirtyTracking: DirtyTrackingSpec;
   /** HWPTs are allocated as nesting parents. */
   readonly nesting: boolean;
@@ -37,6 +38,12 @@ export interface ContainerSpec {
   /** Earlier names of this container. */
   readonly formerly: readonly string[];
   readonly state: 'present' | 'absent';
+}
+
+/** Who besides root may be handed the files of a container: names or numbers, sorted. */
+export interface AccessSpec {
+  readonly users: readonly string[];
+  readonly groups: readonly string[];
 }
 
 /** Which dirty tracking a container needs and who has to be able to do it. */

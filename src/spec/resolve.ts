@@ -1,5 +1,5 @@
 /** A document that has its shape becomes a total ContainerSpec: defaults applied, texts parsed, places kept. */
-import type { Bdf, MdevUuid } from '../base/ids.ts';
+import { type Bdf, compareText, type MdevUuid } from '../base/ids.ts';
 import { compareRanges, type IovaRange, rangesOverlap } from '../base/iova.ts';
 import type { Claim, ContainerSpec, Selector } from './config.ts';
 import type { Path, SpecDocument } from './document.ts';
@@ -29,6 +29,7 @@ export function resolveContainer(document: SpecDocument): {
     labels: metadata.labels ?? {},
     hosts: spec.hosts ?? null,
     context: spec.iommufd ?? metadata.name,
+    access: { users: sortedSet(spec.access?.users), groups: sortedSet(spec.access?.groups) },
     dirtyTracking: resolveTracking(document, spec.dirtyTracking ?? {}, issues),
     nesting,
     iova: {
@@ -43,6 +44,10 @@ export function resolveContainer(document: SpecDocument): {
     state,
   };
   return { container, issues };
+}
+
+function sortedSet(texts: readonly string[] = []): readonly string[] {
+  return [...new Set(texts)].sort(compareText);
 }
 
 const DEFAULTS = {

@@ -27,6 +27,7 @@ export const SPEC_RULES = {
   AD3004: 'rename that cannot be followed',
   AD3005: 'range is empty or overlaps',
   AD3006: 'tracking that has nothing to track',
+  AD3007: 'containers of one context with different access',
   AD4001: 'reference to something that is not there',
   AD4002: 'listed twice',
   AD4003: 'contradiction',

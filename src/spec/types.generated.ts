@@ -10,6 +10,10 @@ export type AutodomainDocument = ({
 kind: ("Container" | "Host")
 } & (ContainerDocument | HostDocument))
 /**
+ * Name or number of a user or group.
+ */
+export type Principal = string
+/**
  * A name of 1 to 63 characters: lower case letters, digits, `-` and `.`.
  */
 export type ObjectName = string
@@ -77,6 +81,7 @@ hosts?: [string, ...(string)[]]
  * Name of the iommufd context (one open of /dev/iommu). Containers in one context can trade devices by an atomic replace. Default: a context of its own.
  */
 iommufd?: string
+access?: AccessDocument
 dirtyTracking?: DirtyTrackingDocument
 /**
  * Are HWPTs allocated as nesting parents. Default: false. Kernel: IOMMU_HWPT_ALLOC_NEST_PARENT.
@@ -108,6 +113,23 @@ formerly?: ObjectName[]
  * `absent` removes the container at once. Default: present.
  */
 state?: ("present" | "absent")
+}
+/**
+ * Who may be handed the container's files (the iommufd and its devices) besides root. Whoever has them can map, unmap and free everything in the context, so containers of one context must say the same. Default: nobody.
+ */
+export interface AccessDocument {
+/**
+ * User names, or numbers as text.
+ * 
+ * @maxItems 64
+ */
+users?: Principal[]
+/**
+ * Group names, or numbers as text: a process with one of them, also as a supplementary group.
+ * 
+ * @maxItems 64
+ */
+groups?: Principal[]
 }
 /**
  * Which dirty tracking the container needs.

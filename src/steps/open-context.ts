@@ -12,6 +12,7 @@ export const openContext = defineStep('open-context', {
       containers: new Map(),
       devices: new Map(),
       contradictions: [],
+      consumers: [],
     });
   },
   undo: ({ context }) => ({ kind: 'close-context', args: { context } }),

@@ -92,6 +92,8 @@ export const PLANTS: Readonly<Record<Invariant, Plant>> = {
       contexts: () => journal.contexts(),
       begin: (action) => journal.begin(action),
       end: (intent) => journal.end(intent),
+      taint: (device, why) => journal.taint(device, why),
+      tainted: () => journal.tainted(),
       resolve: (context, ref) => journal.resolve(context, ref),
       record(context, change) {
         if (change.kind !== 'hwpt-changed') journal.record(context, change);

@@ -104,6 +104,8 @@ export class Process {
     return {
       open: quick(port.open),
       ioctl: quick(port.ioctl),
+      readAt: quick(port.readAt),
+      writeAt: quick(port.writeAt),
       readText: quick(port.readText),
       readDir: quick(port.readDir),
       readLink: quick(port.readLink),

@@ -9,6 +9,7 @@ import {
   readSync,
   realpathSync,
   statSync,
+  writeSync,
 } from 'node:fs';
 import { type Fd, type FileStat, type IoctlArg, SyscallError, type Syscalls } from '../port.ts';
 import { viewOf } from '../struct.ts';
@@ -26,6 +27,14 @@ export function nativeSyscalls({ root = '' }: NativeOptions = {}): Syscalls {
   return {
     open: (path) => named('open', path, () => openSync(root + path, OPEN_FLAGS) as Fd),
     ioctl: (fd, request, arg) => checked('ioctl', `fd ${fd}`, ioctl(fd, request, linked(arg))),
+    readAt: (fd, offset, lengthBytes) =>
+      named('pread', `fd ${fd}`, () => {
+        const bytes = new Uint8Array(lengthBytes);
+        return bytes.subarray(0, readSync(fd, bytes, 0, lengthBytes, offset));
+      }),
+    writeAt: (fd, offset, bytes) =>
+      // Offsets of regions are far below 2^53: writeSync takes a number only.
+      named('pwrite', `fd ${fd}`, () => void writeSync(fd, bytes, 0, bytes.length, Number(offset))),
     readText: (path) => named('read', path, () => readText(root + path)),
     readDir: (path) => named('readdir', path, () => readdirSync(root + path)),
     readLink: (path) => named('readlink', path, () => readlinkSync(root + path)),

@@ -194,6 +194,7 @@ export function unbind(device: SimDevice): void {
   context.bound.delete(device);
   device.bound = null;
   device.request = null;
+  device.command = 0;
   const { group, leaving } = device;
   if (group?.members.every((mate) => mate.bound === null)) group.owner = null;
   device.leaving = null;

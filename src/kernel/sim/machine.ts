@@ -19,7 +19,7 @@ import { knownFacts } from './known.ts';
 import { Locks } from './locks.ts';
 import type { SignalFile, SimContext, SimDevice } from './objects.ts';
 import { IOMMUFD_HANDLERS, type IommufdHandler } from './ops-iommufd.ts';
-import { VFIO_HANDLERS, type VfioHandler } from './ops-vfio.ts';
+import { COMMAND_OFFSET, VFIO_HANDLERS, type VfioHandler } from './ops-vfio.ts';
 import { devices, procfs } from './procfs.ts';
 import { restoreContexts } from './restore.ts';
 import { type KernelOffers, sysfs } from './sysfs.ts';
@@ -185,6 +185,17 @@ export class Machine {
     return {
       open: (path) => this.#open(path),
       ioctl: (fd, request, arg) => this.#ioctl(fd, request, arg),
+      readAt: (fd, offset, lengthBytes) => {
+        const { device, bytes } = this.#region(fd, lengthBytes);
+        if (offset === COMMAND_OFFSET) bytes.setUint16(0, device.command, true);
+        return new Uint8Array(bytes.buffer);
+      },
+      writeAt: (fd, offset, bytes) => {
+        const { device } = this.#region(fd, bytes.length);
+        this.#note('pwrite', device.key, true);
+        if (offset !== COMMAND_OFFSET) return;
+        device.command = new DataView(bytes.buffer, bytes.byteOffset).getUint16(0, true);
+      },
       readText: (path) => {
         const { node } = this.#find(path, 'follow');
         if (node.type !== 'file') throw new SyscallError('read', 'EISDIR', path);
@@ -214,6 +225,16 @@ export class Machine {
         },
       },
     };
+  }
+
+  /** The model of a device file: its configuration space reads as zero, but for the command register. */
+  #region(fd: Fd, lengthBytes: number): { readonly device: SimDevice; readonly bytes: DataView } {
+    const open = this.#files.get(fd);
+    if (open === undefined) throw new SyscallError('pread', 'EBADF', `fd ${fd}`);
+    if (open.type !== 'device' || open.device.bound?.fd !== fd) {
+      throw new SyscallError('pread', 'EINVAL', `fd ${fd}`);
+    }
+    return { device: open.device, bytes: new DataView(new ArrayBuffer(lengthBytes)) };
   }
 
   #find(path: string, last: 'follow' | 'keep'): ReturnType<typeof lookup> {
@@ -331,6 +352,7 @@ const ASKING = new Set<string>([
   'IOMMU_GET_HW_INFO',
   'IOMMU_HWPT_INVALIDATE',
   'VFIO_DEVICE_GET_INFO',
+  'VFIO_DEVICE_GET_REGION_INFO',
   'VFIO_DEVICE_GET_PCI_HOT_RESET_INFO',
 ]);
 

@@ -120,6 +120,8 @@ export interface SimDevice {
   readonly mdev: MdevDeviceDocument | null;
   readonly group: SimGroup | null;
   readonly devSet: string;
+  /** The PCI command register. A reset clears it. */
+  command: number;
   driver: string | null;
   driverOverride: string | null;
   cdev: string | null;

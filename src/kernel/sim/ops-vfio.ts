@@ -7,6 +7,7 @@ import {
   IRQ_DATA_BOOL,
   IRQ_DATA_EVENTFD,
   IRQ_DATA_NONE,
+  PCI_CONFIG_REGION_INDEX,
   PCI_REQ_IRQ_INDEX,
   type VFIO_OPS,
 } from '../uapi/vfio.ts';
@@ -28,6 +29,17 @@ export interface DeviceCall {
 /** Answers an ioctl on a device file. */
 export type VfioHandler = (call: DeviceCall, frame: Frame) => void;
 
+/** Regions of a PCI device: BARs, ROM, configuration space, VGA. */
+const REGIONS = 9;
+/** Where region n begins in the device file. Source: drivers/vfio/pci/vfio_pci_priv.h, VFIO_PCI_OFFSET_SHIFT. */
+const REGION_SHIFT = 40n;
+const REGION_READ = 1;
+const REGION_WRITE = 2;
+const PCI_CONFIG_BYTES = 256n;
+
+/** Offset of the PCI command register in the device file. */
+export const COMMAND_OFFSET = (BigInt(PCI_CONFIG_REGION_INDEX) << REGION_SHIFT) + 4n;
+
 const FEATURE_MASK = 0xffff;
 const FEATURE_SET = 0x20000;
 
@@ -38,6 +50,14 @@ export const VFIO_HANDLERS = {
     frame.set('flags', (device.pci?.reset === undefined ? 0 : 1) | 2);
     frame.set('num_regions', 9);
     frame.set('num_irqs', pci ? 5 : 3);
+  },
+  VFIO_DEVICE_GET_REGION_INFO({ device }, frame) {
+    const index = frame.number('index');
+    if (index >= REGIONS) fail('EINVAL');
+    const isConfig = index === PCI_CONFIG_REGION_INDEX;
+    frame.set('flags', isConfig ? REGION_READ | REGION_WRITE : 0);
+    frame.set('size', isConfig && device.pci !== null ? PCI_CONFIG_BYTES : 0n);
+    frame.set('offset', BigInt(index) << REGION_SHIFT);
   },
   VFIO_DEVICE_SET_IRQS: setIrqs,
   VFIO_DEVICE_RESET({ device }) {

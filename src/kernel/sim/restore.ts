@@ -46,7 +46,7 @@ export function restoreContexts(
     for (const bound of document.bound ?? []) {
       devices.push(restoreDevice(bound, null, { context, hardware, files }));
     }
-    return { name: document.name, fd, containers, devices };
+    return { name: document.name, fd, consumers: [], containers, devices };
   });
 }
 

@@ -13,6 +13,14 @@ const vfioDeviceInfo = struct('vfio_device_info', [
   ['cap_offset', 'u32'],
   ['pad', 'u32'],
 ]);
+const vfioRegionInfo = struct('vfio_region_info', [
+  ['argsz', 'u32'],
+  ['flags', 'u32'],
+  ['index', 'u32'],
+  ['cap_offset', 'u32'],
+  ['size', 'u64'],
+  ['offset', 'u64'],
+]);
 const vfioIrqSet = struct('vfio_irq_set', [
   ['argsz', 'u32'],
   ['flags', 'u32'],
@@ -61,6 +69,10 @@ export const IRQ_DATA_EVENTFD = 4;
 export const IRQ_ACTION_TRIGGER = 0x20;
 /** `index` of VFIO_DEVICE_SET_IRQS on a PCI function: the kernel asks for the device back. */
 export const PCI_REQ_IRQ_INDEX = 4;
+/** `flags` of VFIO_DEVICE_GET_INFO: the reset at open worked, so the one at close will. */
+export const DEVICE_FLAGS_RESET = 1;
+/** `index` of VFIO_DEVICE_GET_REGION_INFO: the configuration space of a PCI function. */
+export const PCI_CONFIG_REGION_INDEX = 7;
 
 /** Low 16 bits of `flags` of VFIO_DEVICE_FEATURE. */
 export const FEATURE_MIGRATION = 1;
@@ -83,6 +95,15 @@ export const VFIO_OPS = {
     request: ioNumber(0x6b),
     struct: vfioDeviceInfo,
     last: 'num_irqs',
+    sizeField: 'argsz',
+    slow: false,
+    errnos: { EINVAL: notBound },
+  },
+  VFIO_DEVICE_GET_REGION_INFO: {
+    name: 'VFIO_DEVICE_GET_REGION_INFO',
+    request: ioNumber(0x6c),
+    struct: vfioRegionInfo,
+    last: 'offset',
     sizeField: 'argsz',
     slow: false,
     errnos: { EINVAL: notBound },

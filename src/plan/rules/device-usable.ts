@@ -23,6 +23,8 @@ function causeOf(world: World, spec: ContainerSpec, device: Device): BlockerCaus
     const cause = translationCause(world.graph, device);
     if (cause !== null) return cause;
   }
+  const why = world.graph.tainted.get(device.key);
+  if (why !== undefined) return { kind: 'tainted', device: device.key, why };
   if (device.holders.length > 0) {
     return { kind: 'in-use', device: device.key, by: device.holders };
   }
