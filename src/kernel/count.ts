@@ -60,6 +60,8 @@ export function counted(syscalls: Syscalls, counts: CallCounts): Syscalls {
   return {
     open: around('open', (path) => syscalls.open(path)),
     ioctl: (fd, request, arg) => around(nameOf(request), () => syscalls.ioctl(fd, request, arg))(),
+    readAt: around('pread', (fd, offset, lengthBytes) => syscalls.readAt(fd, offset, lengthBytes)),
+    writeAt: around('pwrite', (fd, offset, bytes) => syscalls.writeAt(fd, offset, bytes)),
     readText: around('read', (path) => syscalls.readText(path)),
     readDir: around('readdir', (path) => syscalls.readDir(path)),
     readLink: around('readlink', (path) => syscalls.readLink(path)),

@@ -20,6 +20,7 @@ export function graphToJson(graph: Graph): { readonly [key: string]: Json } {
     iommus: toJson(graph.iommus),
     groups: toJson(graph.groups),
     devices: toJson(devices),
+    tainted: [...graph.tainted].map(([key, why]) => ({ device: key, why })),
     contexts: [...graph.contexts.values()].map(contextToJson),
     unreadable: toJson(graph.unreadable),
   };
@@ -43,5 +44,6 @@ function contextToJson(context: Context): Json {
       to: attachment?.pt ?? null,
     })),
     contradictions: toJson(context.contradictions),
+    consumers: toJson(context.consumers),
   };
 }

@@ -8,6 +8,7 @@ import type { IovaRange } from '../../base/iova.ts';
 import type { Json } from '../../base/json.ts';
 import type {
   Attachment,
+  Consumer,
   Context,
   Device,
   Graph,
@@ -42,6 +43,7 @@ interface WireContext {
     readonly to: string | null;
   }[];
   readonly contradictions: readonly string[];
+  readonly consumers: readonly Consumer[];
 }
 
 interface WireGraph {
@@ -53,6 +55,7 @@ interface WireGraph {
   readonly iommus: readonly Wire<Iommu>[];
   readonly groups: readonly Wire<Group & { readonly holders: readonly Holder[] }>[];
   readonly devices: readonly WireDevice[];
+  readonly tainted: readonly { readonly device: string; readonly why: string }[];
   readonly contexts: readonly WireContext[];
   readonly unreadable: Graph['unreadable'];
 }
@@ -74,6 +77,7 @@ export function graphFromJson(document: Json): Graph | null {
         ]),
       ),
       devices: new Map(wire.devices.map(deviceOf).map((device) => [device.key, device])),
+      tainted: new Map(wire.tainted.map(({ device, why }) => [device as DeviceKey, why])),
       contexts: new Map(wire.contexts.map((context) => [context.name, contextOf(context)])),
       unreadable: wire.unreadable,
     };
@@ -113,6 +117,7 @@ function contextOf(wire: WireContext): Context {
       }),
     ),
     contradictions: wire.contradictions,
+    consumers: wire.consumers,
   };
 }
 
