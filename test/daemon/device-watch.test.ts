@@ -47,7 +47,7 @@ class Rig {
     const fd = openDevice(syscalls, hardware.devices.get(key)?.cdev ?? '');
     const devId = await bindIommufd(syscalls, fd, iommufd);
     const devices = [{ key, fd, devId, pt: null }];
-    return { fd, held: [{ name: 'x', fd: iommufd, containers: [], devices }] };
+    return { fd, held: [{ name: 'x', fd: iommufd, consumers: [], containers: [], devices }] };
   }
 
   async close(fd: Fd): Promise<void> {

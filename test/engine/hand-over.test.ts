@@ -62,7 +62,7 @@ describe('a context that a consumer has', () => {
 
   it('is left alone even where somebody removes a device of it', async () => {
     const world = await handedOut();
-    unplug(deviceOf(world));
+    void unplug({ hardware: world.machine.hardware, clock: world.host.clock }, deviceOf(world));
     expect(world.plan(config(A)).plan.steps).toEqual([]);
   });
 
