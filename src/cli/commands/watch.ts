@@ -4,29 +4,31 @@ import { Option } from 'commander';
 import { EXIT } from '../../base/errors.ts';
 import { Daemon } from '../../daemon/daemon.ts';
 import { DEFAULT_TIMING, type DriftPolicy } from '../../daemon/loop.ts';
-import { formatEvent } from '../../daemon/said.ts';
 import { Wakeup } from '../../daemon/wakeup.ts';
 import { Wishes } from '../../daemon/wishes.ts';
 import { PARALLEL_DEFAULT } from '../../engine/apply.ts';
+import { counted } from '../../kernel/count.ts';
 import { type FollowOptions, followSource } from '../../source/follow.ts';
 import { holdLocked, letGo } from '../hold.ts';
 import { NO_HOT_PLUG, openHotPlug } from '../hot-plug.ts';
 import type { Io } from '../io.ts';
 import { type HostOptions, openHost } from '../machine.ts';
 import { declareHost } from '../options.ts';
+import { declareServe, faceOf, type ServeOptions } from '../serve.ts';
 import { systemClock } from '../system-clock.ts';
 import { defineVerb, usageError, wholeNumber } from '../verb.ts';
 import { VERSION } from '../version.ts';
 
-type Options = HostOptions & {
-  readonly settle: number;
-  readonly removalGrace: number;
-  readonly resync: number;
-  readonly parallel: number;
-  readonly drift: DriftPolicy;
-  readonly watch: FollowOptions['watch'];
-  readonly readyFile?: string;
-};
+type Options = HostOptions &
+  ServeOptions & {
+    readonly settle: number;
+    readonly removalGrace: number;
+    readonly resync: number;
+    readonly parallel: number;
+    readonly drift: DriftPolicy;
+    readonly watch: FollowOptions['watch'];
+    readonly readyFile?: string;
+  };
 
 /** The verb `watch`. */
 export const watch = defineVerb<Options>({
@@ -38,7 +40,7 @@ export const watch = defineVerb<Options>({
     ['autodomain watch config/ --host host.yaml', 'in a model of a host'],
   ],
   declare(command) {
-    declareHost(command.argument('[path...]'))
+    declareServe(declareHost(command.argument('[path...]')))
       .option(
         '--settle <ms>',
         'files must stay the same this long before they are acted on',
@@ -79,7 +81,9 @@ export const watch = defineVerb<Options>({
 });
 
 async function follow(paths: readonly string[], options: Options, io: Io): Promise<number> {
-  const host = await openHost(options, io);
+  const face = faceOf(options, io);
+  const opened = await openHost(options, io);
+  const host = { ...opened, syscalls: counted(opened.syscalls, face.calls) };
   // The loop's own time is real even where the host is a model.
   const clock = systemClock();
   const wakeup = new Wakeup(clock);
@@ -128,11 +132,12 @@ async function follow(paths: readonly string[], options: Options, io: Io): Promi
     read: () => source.read(),
     report(event) {
       if (event.kind === 'attempted') hotPlug.follow(host.journal.contexts());
-      io.stderr(`${formatEvent(event)}\n`);
+      face.report(event);
     },
   });
   try {
-    await daemon.run();
+    const hide = await face.serve(daemon, host.document === null);
+    await daemon.run().finally(hide);
   } finally {
     await source.close();
     await hotPlug.close();
