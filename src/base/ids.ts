@@ -25,6 +25,13 @@ export function isBdf(text: string): text is Bdf {
   return BDF.test(text);
 }
 
+const MDEV_UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** True for the UUID of an mdev in sysfs form. */
+export function isMdevUuid(text: string): text is MdevUuid {
+  return MDEV_UUID.test(text);
+}
+
 /** Orders text by code unit: the same everywhere, unlike a locale's order. */
 export function compareText(a: string, b: string): number {
   if (a === b) return 0;
