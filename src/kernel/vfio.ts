@@ -5,7 +5,14 @@
 import type { DevId, HwptId, IoasId } from '../base/ids.ts';
 import { call, callSlow, KernelError } from './call.ts';
 import type { Fd, Syscalls } from './port.ts';
-import { FEATURE_GET, FEATURE_PROBE, VFIO_OPS } from './uapi/vfio.ts';
+import {
+  FEATURE_GET,
+  FEATURE_PROBE,
+  IRQ_ACTION_TRIGGER,
+  IRQ_DATA_EVENTFD,
+  PCI_REQ_IRQ_INDEX,
+  VFIO_OPS,
+} from './uapi/vfio.ts';
 
 /** Where VFIO device files are. */
 export const VFIO_DEVICE_DIR = '/dev/vfio/devices';
@@ -60,4 +67,28 @@ export function readFeature(syscalls: Syscalls, device: Fd, feature: number): bi
     new Uint8Array(8),
   );
   return new DataView(tail.buffer, tail.byteOffset, 8).getBigUint64(0, true);
+}
+
+/**
+ * Has the kernel signal the eventfd when somebody unbinds or removes the function: at once, and every
+ * ten seconds until it is closed. One eventfd a device: a later one takes its place. It ends with a
+ * close of the device. EINVAL: not a PCI function, or not bound.
+ */
+export function armRequest(syscalls: Syscalls, device: Fd, eventfd: Fd): void {
+  setRequest(syscalls, device, eventfd);
+}
+
+/** Takes the eventfd of `armRequest` away; nothing armed is no error. */
+export function disarmRequest(syscalls: Syscalls, device: Fd): void {
+  setRequest(syscalls, device, NO_EVENTFD);
+}
+
+const NO_EVENTFD = -1;
+
+function setRequest(syscalls: Syscalls, device: Fd, eventfd: number): void {
+  const tail = new Uint8Array(4);
+  new DataView(tail.buffer).setInt32(0, eventfd, true);
+  const flags = IRQ_DATA_EVENTFD | IRQ_ACTION_TRIGGER;
+  const fields = { flags, index: PCI_REQ_IRQ_INDEX, start: 0, count: 1 };
+  call(syscalls, device, VFIO_OPS.VFIO_DEVICE_SET_IRQS, fields, tail);
 }

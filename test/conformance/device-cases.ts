@@ -15,12 +15,31 @@ import type { Fd } from '../../src/kernel/port.ts';
 import { classify } from '../../src/kernel/probe.ts';
 import { HWPT_ALLOC_DIRTY_TRACKING } from '../../src/kernel/uapi/iommufd.ts';
 import { FEATURE_DMA_LOGGING_START, VFIO_OPS } from '../../src/kernel/uapi/vfio.ts';
-import { attachPt, bindIommufd, detachPt, hasFeature, openDevice } from '../../src/kernel/vfio.ts';
+import {
+  armRequest,
+  attachPt,
+  bindIommufd,
+  detachPt,
+  disarmRequest,
+  hasFeature,
+  openDevice,
+} from '../../src/kernel/vfio.ts';
 import { answerOf, GONE, type Rig } from './rig.ts';
+
+/** VFIO_DEVICE_SET_IRQS as it sets the eventfd of the request interrupt. */
+const SETTING = { flags: 0x24, index: 4, start: 0, count: 1 };
+
+function int32(value: number): Uint8Array {
+  const bytes = new Uint8Array(4);
+  new DataView(bytes.buffer).setInt32(0, value, true);
+  return bytes;
+}
 
 /** Declares the cases. Those without their device are skipped: modelled, not run. */
 export function deviceCases(rig: Rig): void {
   const { name, target, syscalls, keep, bound, hwptOf } = rig;
+  const tryOut = (fd: Fd): unknown =>
+    call(syscalls, fd, VFIO_OPS.VFIO_DEVICE_SET_IRQS, { ...SETTING, flags: 0x21 });
   describe.skipIf(target.single === null)(`${name}: single devices`, () => {
     const [a, b] = target.single ?? ['', ''];
 
@@ -41,6 +60,54 @@ export function deviceCases(rig: Rig): void {
       expect(await answerOf(() => bindIommufd(syscalls, fd, rig.iommufd))).toBe('EINVAL');
       const other = keep(openDevice(syscalls, a));
       expect(await answerOf(() => bindIommufd(syscalls, other, rig.iommufd))).toBe('EINVAL');
+    });
+
+    it('takes an eventfd for the request interrupt, another in its place, and none', async () => {
+      const closed = keep(openDevice(syscalls, a));
+      const unbound = (): void => disarmRequest(syscalls, closed);
+      expect(await answerOf(unbound)).toBe('EINVAL');
+      const { fd } = await bound(a);
+      expect(await answerOf(() => disarmRequest(syscalls, fd))).toBe('ok');
+      expect(await answerOf(() => armRequest(syscalls, fd, 9999 as Fd))).toBe('EBADF');
+      expect(await answerOf(() => armRequest(syscalls, fd, rig.iommufd))).toBe('EINVAL');
+      const [first, second] = [rig.signal(), rig.signal()];
+      expect(await answerOf(() => armRequest(syscalls, fd, first.fd))).toBe('ok');
+      expect(await answerOf(() => armRequest(syscalls, fd, second.fd))).toBe('ok');
+      expect(await answerOf(() => tryOut(fd))).toBe('ok');
+      await expect.poll(second.heard).toBe(1);
+      expect(first.heard()).toBe(0);
+      expect(await answerOf(() => disarmRequest(syscalls, fd))).toBe('ok');
+      expect(await answerOf(() => tryOut(fd)), 'nothing is armed').toBe('EINVAL');
+    });
+
+    it('refuses what is no setting of the request interrupt', async () => {
+      const { fd } = await bound(a);
+      const signal = rig.signal();
+      const set = (fields: object, value = signal.fd as number): Promise<string> =>
+        answerOf(() =>
+          call(
+            syscalls,
+            fd,
+            VFIO_OPS.VFIO_DEVICE_SET_IRQS,
+            { ...SETTING, ...fields },
+            int32(value),
+          ),
+        );
+      expect(await set({})).toBe('ok');
+      expect(await set({}, -2)).toBe('EINVAL');
+      expect(await set({ index: 5 })).toBe('EINVAL');
+      expect(await set({ start: 1 })).toBe('EINVAL');
+      expect(await set({ count: 2 })).toBe('EINVAL');
+      expect(await set({ count: 0 })).toBe('EINVAL');
+      expect(await set({ flags: 0x40 | SETTING.flags })).toBe('EINVAL');
+      expect(await set({ flags: 0x20 }), 'no kind of data').toBe('EINVAL');
+      expect(await set({ flags: 0x26 }), 'two kinds of data').toBe('EINVAL');
+      expect(await set({ flags: 0x04 }), 'no action').toBe('ENOTTY');
+      expect(await set({ flags: 0x0c }), 'a mask').toBe('ENOTTY');
+      const short = (): unknown => call(syscalls, fd, VFIO_OPS.VFIO_DEVICE_SET_IRQS, SETTING);
+      expect(await answerOf(short)).toBe('EINVAL');
+      expect(await set({ flags: 0x21, count: 0 }), 'takes it away').toBe('ok');
+      expect(await set({ flags: 0x21, count: 0 })).toBe('EINVAL');
     });
 
     it('allocates, attaches, replaces, detaches and frees', async () => {

@@ -13,6 +13,8 @@ export interface Target {
   /** Two PCI functions of one group. */
   readonly mates: readonly [string, string] | null;
   readonly mdev: string | null;
+  /** An eventfd that somebody listens to. */
+  openSignalLine(onSignal: () => void): { readonly fd: Fd; close(): void };
   /** Is the IOMMU of `single` able to track dirty pages. */
   readonly tracks: boolean;
 }
@@ -41,6 +43,8 @@ export interface Rig {
   readonly iommufd: Fd;
   /** Closes the file after the case. */
   keep(fd: Fd): Fd;
+  /** An eventfd, and how often it was heard. It is closed after the case. */
+  signal(): { readonly fd: Fd; heard(): number };
   bound(cdev: string, context?: Fd): Promise<{ fd: Fd; devId: DevId }>;
   hwptOf(devId: DevId, ptId: IoasId, flags?: number): Promise<HwptId>;
 }
@@ -49,6 +53,7 @@ export interface Rig {
 export function rigOn(name: string, target: Target): Rig {
   const { syscalls } = target;
   let files: Fd[] = [];
+  let lines: { close(): void }[] = [];
   let iommufd: Fd;
   const keep = (fd: Fd): Fd => {
     files.push(fd);
@@ -56,10 +61,12 @@ export function rigOn(name: string, target: Target): Rig {
   };
   beforeEach(() => {
     files = [];
+    lines = [];
     iommufd = keep(openIommufd(syscalls));
   });
   afterEach(async () => {
     for (const fd of files.reverse()) await syscalls.slow.close(fd);
+    for (const line of lines) line.close();
   });
   return {
     name,
@@ -68,6 +75,14 @@ export function rigOn(name: string, target: Target): Rig {
     keep,
     get iommufd() {
       return iommufd;
+    },
+    signal() {
+      let heard = 0;
+      const line = target.openSignalLine(() => {
+        heard += 1;
+      });
+      lines.push(line);
+      return { fd: line.fd, heard: () => heard };
     },
     async bound(cdev, context = iommufd) {
       const fd = keep(openDevice(syscalls, cdev));

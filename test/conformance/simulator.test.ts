@@ -8,8 +8,15 @@ function target(tracks: boolean): Target {
   const document = hostIn('test/cases/host.yaml');
   const iommus = document.spec.iommus?.map((iommu) => ({ ...iommu, dirtyTracking: tracks })) ?? [];
   const spec = { ...document.spec, iommus };
-  const { syscalls } = new Machine({ ...document, spec }, { clock: testClock() });
-  return { syscalls, single: ['vfio0', 'vfio1'], mates: ['vfio3', 'vfio4'], mdev: 'vfio5', tracks };
+  const machine = new Machine({ ...document, spec }, { clock: testClock() });
+  return {
+    syscalls: machine.syscalls,
+    single: ['vfio0', 'vfio1'],
+    mates: ['vfio3', 'vfio4'],
+    mdev: 'vfio5',
+    tracks,
+    openSignalLine: (onSignal) => machine.openSignalLine(onSignal),
+  };
 }
 
 conformance('simulator', () => target(false));

@@ -281,7 +281,7 @@ describe('a host that leaves what was applied', () => {
 
   /** Somebody removes the device; the daemon lets it go; it comes back. */
   async function replug(): Promise<void> {
-    unplug(deviceA());
+    void unplug(rig.machine, deviceA());
     await rig.clock.advance(11_000);
     plug(rig.machine.hardware, deviceA());
     await rig.clock.advance(11_000);

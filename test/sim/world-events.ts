@@ -61,7 +61,7 @@ export class WorldEvents {
 
   #unplug(device: SimDevice): void {
     if (!device.present || device.leaving || device.holders.length > 0) return;
-    unplug(device);
+    void unplug(this.#machine, device);
     const when = device.present ? ', once we let go' : '';
     this.#options.happened(`${device.key} is unplugged${when}`, device.key);
   }
@@ -85,7 +85,7 @@ export class WorldEvents {
   }
 
   #probeNative(device: SimDevice): void {
-    if (!probeNative(device, NATIVE_DRIVER)) return;
+    if (!probeNative(this.#machine.hardware, device, NATIVE_DRIVER)) return;
     this.#options.happened(`${device.key} gets its native driver`, device.key);
   }
 

@@ -193,10 +193,9 @@ export function unbind(device: SimDevice): void {
   remove(context, object.id);
   context.bound.delete(device);
   device.bound = null;
-  if (device.leaving) {
-    device.leaving = false;
-    device.present = false;
-  }
-  const { group } = device;
+  device.request = null;
+  const { group, leaving } = device;
   if (group?.members.every((mate) => mate.bound === null)) group.owner = null;
+  device.leaving = null;
+  leaving?.ended();
 }

@@ -8,6 +8,7 @@ import type {
   MdevDeviceDocument,
   PciDeviceDocument,
 } from '../../spec/types.generated.ts';
+import type { Uevent } from '../uevent.ts';
 import type { SimContext, SimDevice, SimGroup, SimHolder, SimIommu } from './objects.ts';
 
 /** The hardware of a host, and the processes that hold parts of it. */
@@ -15,6 +16,8 @@ export interface Hardware {
   readonly iommus: ReadonlyMap<string, SimIommu>;
   readonly groups: ReadonlyMap<number, SimGroup>;
   readonly devices: Map<DeviceKey, SimDevice>;
+  /** Who hears the kernel's uevents. */
+  readonly listeners: Set<(uevent: Uevent) => void>;
 }
 
 /** Builds the hardware of a Host document. */
@@ -34,7 +37,7 @@ export function buildHardware({ spec }: HostDocument): Hardware {
     if (device !== undefined) devices.get(device as DeviceKey)?.holders.push(holder);
     if (group !== undefined) groups.get(group)?.holders.push(holder);
   }
-  return { iommus, groups, devices };
+  return { iommus, groups, devices, listeners: new Set() };
 }
 
 function groupOf(doc: GroupDocument, iommus: ReadonlyMap<string, SimIommu>): SimGroup {
@@ -83,7 +86,7 @@ function iommuOf(doc: IommuDocument): SimIommu {
   };
 }
 
-const NO_STATE = { present: true, leaving: false, bound: null, ioas: null } as const;
+const NO_STATE = { present: true, leaving: null, request: null, bound: null, ioas: null } as const;
 
 function pciDevice(doc: PciDeviceDocument, group: SimGroup | null): SimDevice {
   const alone = doc.vf !== undefined || doc.rootBus === true;

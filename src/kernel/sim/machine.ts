@@ -9,6 +9,7 @@ import type { HostDocument } from '../../spec/types.generated.ts';
 import { type Fd, type IoctlArg, SyscallError, type Syscalls } from '../port.ts';
 import { ALL_OPS, type OpName, opOf } from '../uapi/index.ts';
 import { IOMMUFD_OPS } from '../uapi/iommufd.ts';
+import type { Uevent } from '../uevent.ts';
 import { type Quirks, unbind } from './device.ts';
 import { driverWrites } from './drivers.ts';
 import { Faults } from './faults.ts';
@@ -16,7 +17,7 @@ import { Frame } from './frame.ts';
 import { buildHardware, createContext, type Hardware } from './hardware.ts';
 import { knownFacts } from './known.ts';
 import { Locks } from './locks.ts';
-import type { SimContext, SimDevice } from './objects.ts';
+import type { SignalFile, SimContext, SimDevice } from './objects.ts';
 import { IOMMUFD_HANDLERS, type IommufdHandler } from './ops-iommufd.ts';
 import { VFIO_HANDLERS, type VfioHandler } from './ops-vfio.ts';
 import { devices, procfs } from './procfs.ts';
@@ -41,7 +42,8 @@ export interface MachineOptions {
 
 type OpenFile =
   | { readonly type: 'context'; readonly context: SimContext }
-  | { readonly type: 'device'; readonly device: SimDevice };
+  | { readonly type: 'device'; readonly device: SimDevice }
+  | SignalFile;
 
 /** A simulated host. */
 export class Machine {
@@ -51,6 +53,7 @@ export class Machine {
   readonly known: KnownFacts;
   readonly faults: Faults;
   readonly hardware: Hardware;
+  readonly clock: Clock;
   readonly calls: MadeCall[] = [];
   readonly #files = new Map<Fd, OpenFile>();
   readonly #tree: TreeNode;
@@ -63,6 +66,7 @@ export class Machine {
 
   constructor(host: HostDocument, options: MachineOptions) {
     this.hardware = buildHardware(host);
+    this.clock = options.clock;
     this.known = knownFacts(host);
     this.faults = new Faults(host);
     this.#locks = new Locks(options.clock, host.simulation?.latencyMs ?? {});
@@ -81,7 +85,7 @@ export class Machine {
     this.#unreadable = new Map(
       (host.spec.unreadable ?? []).map(({ path, errno }) => [path, errno]),
     );
-    const writes = driverWrites(this.hardware, this.#offers);
+    const writes = driverWrites(this.hardware, this.#offers, options.clock);
     this.#tree = dir({
       sys: sysfs(this.hardware, this.#offers, writes),
       proc: procfs(host, this.hardware),
@@ -99,7 +103,9 @@ export class Machine {
     const contexts = new Set<SimContext>();
     for (const open of this.#files.values()) {
       if (open.type === 'context') contexts.add(open.context);
-      else if (open.device.bound) contexts.add(open.device.bound.context);
+      else if (open.type === 'device' && open.device.bound) {
+        contexts.add(open.device.bound.context);
+      }
     }
     return [...contexts];
   }
@@ -140,9 +146,27 @@ export class Machine {
         renumbered.set(fd, now);
         if (open.type === 'device' && bound?.fd === fd) open.device.bound = { ...bound, fd: now };
       } else if (open.type === 'context') open.context.files -= 1;
-      else if (bound?.fd === fd) unbind(open.device);
+      else if (open.type === 'device' && bound?.fd === fd) unbind(open.device);
     }
     return renumbered;
+  }
+
+  /** An eventfd, and how to close it. A device that it is armed on keeps it; only nobody hears it any more. */
+  openSignalLine(onSignal: () => void): { readonly fd: Fd; close(): void } {
+    const fd: Fd = this.#addFile({
+      type: 'eventfd',
+      onSignal: () => {
+        if (this.#files.has(fd)) onSignal();
+      },
+    });
+    return { fd, close: () => this.#files.delete(fd) };
+  }
+
+  /** Hears the kernel's uevents until the returned function is called. */
+  listen(listener: (uevent: Uevent) => void): () => void {
+    const { listeners } = this.hardware;
+    listeners.add(listener);
+    return () => listeners.delete(listener);
   }
 
   #addFile(open: OpenFile): Fd {
@@ -181,7 +205,7 @@ export class Machine {
         close: (fd) => this.#close(fd),
         writeText: async (path, text) => {
           await this.#locks.pause();
-          this.#write(path, text);
+          await this.#write(path, text);
         },
       },
     };
@@ -214,6 +238,7 @@ export class Machine {
     const device = open.type === 'device' ? open.device.key : null;
     const isOurs = op !== null && (open.type === 'context') === Object.hasOwn(IOMMUFD_OPS, name);
     this.#note(name, device ?? this.#deviceIn(open, arg, name), isOurs && isWriting(name, arg));
+    if (open.type === 'eventfd') throw new SyscallError('ioctl', 'ENOTTY', name);
     if (open.type === 'context') {
       if (!isOurs) throw new SyscallError('ioctl', 'ENOTTY', name);
       const handlers: Readonly<Record<string, IommufdHandler>> = IOMMUFD_HANDLERS;
@@ -227,7 +252,13 @@ export class Machine {
     if (!isOurs) throw new SyscallError('ioctl', 'ENOTTY', name);
     const handlers: Readonly<Record<string, VfioHandler>> = VFIO_HANDLERS;
     const frame = new Frame(ALL_OPS[name], arg);
-    const call = { device: open.device, fd, quirks: this.#quirks, contextOf: this.#contextOf };
+    const call = {
+      device: open.device,
+      fd,
+      quirks: this.#quirks,
+      contextOf: this.#contextOf,
+      signalOf: this.#signalOf,
+    };
     handlers[name]?.(call, frame);
     return 0;
   }
@@ -247,6 +278,13 @@ export class Machine {
     return open.context;
   };
 
+  readonly #signalOf = (fd: number): SignalFile => {
+    const open = this.#files.get(fd as Fd);
+    if (open === undefined) throw new SyscallError('ioctl', 'EBADF', `fd ${fd}`);
+    if (open.type !== 'eventfd') throw new SyscallError('ioctl', 'EINVAL', `fd ${fd}`);
+    return open;
+  };
+
   async #slowIoctl(fd: Fd, request: number, arg: IoctlArg): Promise<number> {
     const open = this.#files.get(fd);
     const lane = open?.type === 'device' ? open.device.devSet : `context ${fd}`;
@@ -262,18 +300,18 @@ export class Machine {
       if (open === undefined) throw new SyscallError('close', 'EBADF', `fd ${fd}`);
       this.#files.delete(fd);
       if (open.type === 'context') open.context.files -= 1;
-      else if (bound) unbind(open.device);
+      else if (open.type === 'device' && bound) unbind(open.device);
       return 0;
     });
   }
 
-  #write(path: string, text: string): void {
+  #write(path: string, text: string): void | Promise<void> {
     this.#note(`write ${path}`, null, true);
     const { node } = this.#find(path, 'follow');
     if (node.type !== 'file' || node.write === undefined) {
       throw new SyscallError('open', 'EACCES', path);
     }
-    node.write(text);
+    return node.write(text);
   }
 
   #note(name: string, device: DeviceKey | null, writing: boolean): void {

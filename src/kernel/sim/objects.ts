@@ -107,6 +107,12 @@ export interface SimHolder {
   readonly uid: number;
 }
 
+/** An eventfd. What happens when it is signalled is the business of whoever opened it. */
+export interface SignalFile {
+  readonly type: 'eventfd';
+  readonly onSignal: () => void;
+}
+
 /** A device: a PCI function or an mdev. */
 export interface SimDevice {
   readonly key: DeviceKey;
@@ -118,8 +124,10 @@ export interface SimDevice {
   driverOverride: string | null;
   cdev: string | null;
   present: boolean;
-  /** Its removal was asked for while we have it open: it goes with our last close. */
-  leaving: boolean;
+  /** Its driver is being taken off while we have it open: that ends with our last close. */
+  leaving: { readonly ended: () => void } | null;
+  /** The eventfd by which the kernel asks for it back. */
+  request: SignalFile | null;
   /** Other processes that have the device file open; the first one has it bound. */
   readonly holders: SimHolder[];
   bound: {

@@ -1,9 +1,18 @@
 /** The ioctls of a device file in the model. Source: drivers/vfio/vfio_main.c, device_cdev.c, pci/vfio_pci_core.c (v6.12). */
 import type { Fd } from '../port.ts';
-import { FEATURE_GET, FEATURE_PROBE, type VFIO_OPS } from '../uapi/vfio.ts';
+import {
+  FEATURE_GET,
+  FEATURE_PROBE,
+  IRQ_ACTION_TRIGGER,
+  IRQ_DATA_BOOL,
+  IRQ_DATA_EVENTFD,
+  IRQ_DATA_NONE,
+  PCI_REQ_IRQ_INDEX,
+  type VFIO_OPS,
+} from '../uapi/vfio.ts';
 import { attach, bind, detach, type Quirks } from './device.ts';
 import type { Frame } from './frame.ts';
-import { fail, type SimContext, type SimDevice } from './objects.ts';
+import { fail, type SignalFile, type SimContext, type SimDevice } from './objects.ts';
 
 /** What a handler knows beyond the request. */
 export interface DeviceCall {
@@ -12,6 +21,8 @@ export interface DeviceCall {
   readonly quirks: Quirks;
   /** The context of an iommufd file; EBADF and EBADFD where the number is none. */
   contextOf(fd: number): SimContext;
+  /** An eventfd; EBADF and EINVAL where the number is none. */
+  signalOf(fd: number): SignalFile;
 }
 
 /** Answers an ioctl on a device file. */
@@ -28,9 +39,7 @@ export const VFIO_HANDLERS = {
     frame.set('num_regions', 9);
     frame.set('num_irqs', pci ? 5 : 3);
   },
-  VFIO_DEVICE_SET_IRQS(_call, frame) {
-    if (frame.number('index') > 4) fail('EINVAL');
-  },
+  VFIO_DEVICE_SET_IRQS: setIrqs,
   VFIO_DEVICE_RESET({ device }) {
     if (device.pci !== null && device.pci.reset === undefined) fail('EINVAL');
   },
@@ -59,6 +68,58 @@ export const VFIO_HANDLERS = {
     detach(device);
   },
 } satisfies Record<keyof typeof VFIO_OPS, VfioHandler>;
+
+const IRQ_FLAGS = 0x3f;
+const IRQ_ACTIONS = 0x38;
+const IRQ_DATA = 0x07;
+/** INTx, MSI, MSI-X, error, request. */
+const IRQ_INDEXES = 5;
+const IRQ_DATA_BYTES: Readonly<Record<number, number>> = {
+  [IRQ_DATA_NONE]: 0,
+  [IRQ_DATA_BOOL]: 1,
+  [IRQ_DATA_EVENTFD]: 4,
+};
+
+/** Source: vfio_set_irqs_validate_and_prepare, vfio_pci_set_req_trigger. Of the interrupts only the request is modelled. */
+function setIrqs({ device, signalOf }: DeviceCall, frame: Frame): void {
+  const [flags, index] = [frame.number('flags'), frame.number('index')];
+  const [start, count] = [frame.number('start'), frame.number('count')];
+  if (index >= IRQ_INDEXES || (flags & ~IRQ_FLAGS) !== 0) fail('EINVAL');
+  if (device.mdev !== null || index !== PCI_REQ_IRQ_INDEX) return;
+  if (start !== 0 || count > 1) fail('EINVAL');
+  const bytes = IRQ_DATA_BYTES[flags & IRQ_DATA] ?? fail('EINVAL');
+  if (frame.number('argsz') - frame.op.struct.size < count * bytes) fail('EINVAL');
+  if ((flags & IRQ_ACTIONS) !== IRQ_ACTION_TRIGGER) fail('ENOTTY');
+  setRequest(device, { flags, count, tail: frame.tail, signalOf });
+}
+
+interface RequestData {
+  readonly flags: number;
+  readonly count: number;
+  readonly tail: Uint8Array;
+  signalOf(fd: number): SignalFile;
+}
+
+/** Without data, or with a byte, the interrupt is tried out. Source: vfio_pci_set_ctx_trigger_single. */
+function setRequest(device: SimDevice, { flags, count, tail, signalOf }: RequestData): void {
+  const data = new DataView(tail.buffer, tail.byteOffset, tail.byteLength);
+  switch (flags & IRQ_DATA) {
+    case IRQ_DATA_NONE:
+      if (device.request === null) fail('EINVAL');
+      if (count > 0) device.request.onSignal();
+      else device.request = null;
+      return;
+    case IRQ_DATA_BOOL:
+      if (count === 0) fail('EINVAL');
+      if (data.getUint8(0) !== 0) device.request?.onSignal();
+      return;
+    default: {
+      const fd = data.getInt32(0, true);
+      if (count === 0 || fd < -1) fail('EINVAL');
+      device.request = fd === -1 ? null : signalOf(fd);
+    }
+  }
+}
 
 const MIGRATION_BITS: Readonly<Record<string, bigint>> = {
   'stop-copy': 1n,

@@ -14,7 +14,8 @@ import { computedDir, dir, file, link, type TreeNode } from './tree.ts';
 /** What writes to sysfs do; the machine answers them. */
 export interface DriverWrites {
   bind(driver: string, address: string): void;
-  unbind(driver: string, address: string): void;
+  /** Sleeps while we have the device open. */
+  unbind(driver: string, address: string): void | Promise<void>;
 }
 
 /** Which modules and features the kernel of the host has. */
@@ -204,7 +205,7 @@ function driversDir(hardware: Hardware, offers: KernelOffers, writes: DriverWrit
     );
     return [...new Set([...(offers.vfioPci ? ['vfio-pci'] : []), ...bound])].sort(compareText);
   };
-  const command = (run: (address: string) => void): TreeNode => ({
+  const command = (run: (address: string) => void | Promise<void>): TreeNode => ({
     type: 'file',
     read: () => {
       throw new SyscallError('open', 'EACCES', 'a write-only file');

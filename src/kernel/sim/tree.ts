@@ -14,7 +14,7 @@ export type TreeNode =
       readonly type: 'file';
       read(): string;
       /** Takes a write; absent: read-only. Throws SyscallError. */
-      write?(text: string): void;
+      write?(text: string): void | Promise<void>;
       /** `major:minor` of a device node. */
       readonly rdev?: string;
     }

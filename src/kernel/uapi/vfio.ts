@@ -51,6 +51,17 @@ const vfioDeviceDetachIommufdPt = struct('vfio_device_detach_iommufd_pt', [
   ['flags', 'u32'],
 ]);
 
+/** `flags` of VFIO_DEVICE_SET_IRQS: nothing follows the struct; the interrupt is tried out, or taken away. */
+export const IRQ_DATA_NONE = 1;
+/** `flags` of VFIO_DEVICE_SET_IRQS: a byte for each interrupt follows, to try it out or not. */
+export const IRQ_DATA_BOOL = 2;
+/** `flags` of VFIO_DEVICE_SET_IRQS: an eventfd (s32) for each interrupt follows; -1 takes it away. */
+export const IRQ_DATA_EVENTFD = 4;
+/** `flags` of VFIO_DEVICE_SET_IRQS: what is done when the interrupt comes. */
+export const IRQ_ACTION_TRIGGER = 0x20;
+/** `index` of VFIO_DEVICE_SET_IRQS on a PCI function: the kernel asks for the device back. */
+export const PCI_REQ_IRQ_INDEX = 4;
+
 /** Low 16 bits of `flags` of VFIO_DEVICE_FEATURE. */
 export const FEATURE_MIGRATION = 1;
 /** Low 16 bits of `flags` of VFIO_DEVICE_FEATURE: device dirty tracking. */
@@ -83,7 +94,14 @@ export const VFIO_OPS = {
     last: 'count',
     sizeField: 'argsz',
     slow: false,
-    errnos: { EINVAL: notBound },
+    errnos: {
+      EINVAL: because(
+        'the device is not bound to an iommufd context, has no such interrupt, or the eventfd is none',
+        'run again to observe anew',
+      ),
+      EBADF: because('the eventfd was closed', 'this is a defect; please report it'),
+      ENOTTY: because('the interrupt of this device cannot be set so', 'nothing to do'),
+    },
   },
   VFIO_DEVICE_RESET: {
     name: 'VFIO_DEVICE_RESET',
