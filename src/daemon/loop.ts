@@ -138,7 +138,10 @@ export class ReconcileLoop {
       const hints = wakeup.take();
       const settled = await this.#load();
       if (signal.aborted) return;
-      const wait = settled ? await this.#pass(hints) : timing.settleMs;
+      // Files that keep changing do not hold up a device that somebody removes.
+      const isDue = settled || hints.some(({ kind }) => kind === 'devices');
+      const idle = isDue ? await this.#pass(hints) : timing.settleMs;
+      const wait = settled ? idle : Math.min(idle, timing.settleMs);
       const passes = this.#view.passes + 1;
       this.#see({ nextAt: (clock.now() + wait) as MonotonicMs, passes });
       await wakeup.nap(wait, signal);

@@ -11,6 +11,7 @@ import { PARALLEL_DEFAULT } from '../../engine/apply.ts';
 import { readSource } from '../../source/files.ts';
 import { type Hints, watchPaths } from '../../source/hints.ts';
 import { holdLocked, letGo } from '../hold.ts';
+import { NO_HOT_PLUG, openHotPlug } from '../hot-plug.ts';
 import type { Io } from '../io.ts';
 import { type HostOptions, openHost } from '../machine.ts';
 import { declareHost } from '../options.ts';
@@ -81,6 +82,13 @@ async function follow(paths: readonly string[], options: Options, io: Io): Promi
     io.stderr(`${degraded}\n`);
   });
   void forward(hints, wakeup, io.signal);
+  const hotPlug =
+    host.document === null
+      ? await openHotPlug(host.syscalls, wakeup, (message) => {
+          degraded = `${message}; devices are looked at every ${options.resync} ms`;
+          io.stderr(`${degraded}\n`);
+        })
+      : NO_HOT_PLUG;
   const daemon = new Daemon({
     host,
     clock,
@@ -102,12 +110,16 @@ async function follow(paths: readonly string[], options: Options, io: Io): Promi
     watchDegraded: () => degraded,
     stuck: () => [],
     read: () => readSource(paths),
-    report: (event) => io.stderr(`${formatEvent(event)}\n`),
+    report(event) {
+      if (event.kind === 'attempted') hotPlug.follow(host.journal.contexts());
+      io.stderr(`${formatEvent(event)}\n`);
+    },
   });
   try {
     await daemon.run();
   } finally {
     await hints.close();
+    await hotPlug.close();
   }
   if (host.journal.contexts().length === 0) return EXIT.done;
   return letGo(host, options.parallel, io);

@@ -1,0 +1,59 @@
+/**
+ * What the kernel says about devices, as hints for the loop: its uevents, and its request for a device
+ * that somebody unbinds or removes. Only on the running kernel; a model says nothing unasked.
+ */
+import { DeviceWatch } from '../daemon/device-watch.ts';
+import type { Wakeup } from '../daemon/wakeup.ts';
+import type { HeldContext } from '../graph/types.ts';
+import type { Syscalls } from '../kernel/port.ts';
+import { concernedBy } from '../kernel/uevent.ts';
+
+/** The kernel's hints, as long as they are open. */
+export interface HotPlug {
+  /** Says what is held now, so that the kernel can ask for it. Called after every attempt. */
+  follow(contexts: readonly HeldContext[]): void;
+  close(): Promise<void>;
+}
+
+/** For a model of a host. */
+export const NO_HOT_PLUG: HotPlug = {
+  follow: () => undefined,
+  close: async () => undefined,
+};
+
+/** Wakes the loop for every device that the kernel says something about. `onTrouble` hears in a sentence why uevents cannot be heard; requests still are. */
+export async function openHotPlug(
+  syscalls: Syscalls,
+  wakeup: Wakeup,
+  onTrouble: (message: string) => void,
+): Promise<HotPlug> {
+  const { Poller } = await import('../kernel/native/poll.ts');
+  const { openSignalLine } = await import('../kernel/native/eventfd.ts');
+  const { listenToUevents } = await import('../kernel/native/uevents.ts');
+  const poller = new Poller();
+  const watch = new DeviceWatch({
+    syscalls,
+    openSignalLine: (onSignal) => openSignalLine(poller, onSignal),
+    onRequest: (device) => wakeup.wake({ kind: 'devices', keys: [device] }),
+    // Nobody is handed a device yet, so there is nobody to ask.
+    onConsumerRequest: () => undefined,
+  });
+  let stop = (): void => undefined;
+  try {
+    stop = listenToUevents(poller, (events) => {
+      watch.heard(events);
+      const keys = concernedBy(events);
+      if (keys === null || keys.length > 0) wakeup.wake({ kind: 'devices', keys });
+    });
+  } catch (error) {
+    onTrouble(`kernel uevents cannot be heard (${(error as Error).message})`);
+  }
+  return {
+    follow: (contexts) => watch.follow(contexts),
+    async close() {
+      watch.close();
+      stop();
+      await poller.close();
+    },
+  };
+}
