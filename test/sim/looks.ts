@@ -1,10 +1,12 @@
 /** What the simulation looks at before and after: plans as text, attachments, devices of actions. */
 import type { DeviceKey } from '../../src/base/ids.ts';
 import type { WatchEvent } from '../../src/daemon/loop.ts';
-import { planAttempt } from '../../src/engine/attempt.ts';
+import { type Attempt, planAttempt } from '../../src/engine/attempt.ts';
 import type { ManagedHost } from '../../src/engine/host.ts';
+import { formatCell } from '../../src/engine/report.ts';
 import type { Machine } from '../../src/kernel/sim/machine.ts';
 import { DEFAULT_OPTIONS } from '../../src/plan/planner-options.ts';
+import type { Plan } from '../../src/plan/types.ts';
 import type { Config } from '../../src/spec/config.ts';
 import type { SourceFile } from '../../src/spec/text.ts';
 import type { Action } from '../../src/steps/def.ts';
@@ -68,6 +70,15 @@ export function inBytes(
   change: (text: string) => string,
 ): readonly SourceFile[] {
   return files.map(({ path, text }) => ({ path, bytes: new TextEncoder().encode(change(text)) }));
+}
+
+/** What an attempt planned and came to, a line each. */
+export function attemptLines(attempt: Attempt, plan: Plan): readonly string[] {
+  return [
+    ...plan.steps.map((step) => `  ${step.id} ${describeAction(step)}`),
+    ...attempt.result.cells.map((cell) => `  ${formatCell(cell)}`),
+    ...attempt.drift.map(({ text }) => `  not as planned: ${text}`),
+  ];
 }
 
 /** Changes nothing. */

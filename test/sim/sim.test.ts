@@ -33,6 +33,28 @@ describe('the simulation', () => {
     expect(violations).toEqual([]);
   });
 
+  it.each([
+    [61, 'uevents'],
+    [62, 'uevents'],
+    [63, 'requests'],
+    [64, 'requests'],
+  ] as const)(
+    'releases at once what is removed at rest, with seed %i by %s',
+    async (seed, hears) => {
+      const { violations } = await simulate({ seed, steps: 40, hears });
+      expect(violations).toEqual([]);
+    },
+  );
+
+  it('finds a daemon that does not hear that a device is removed', async () => {
+    const deaf = new Set<string>();
+    for (let seed = 61; seed < 71 && deaf.size === 0; seed += 1) {
+      const { violations } = await simulate({ seed, steps: 16, hears: 'nothing' });
+      for (const { invariant } of violations) deaf.add(invariant);
+    }
+    expect([...deaf]).toEqual(['release']);
+  });
+
   it('follows from its seed', async () => {
     const run = async (): Promise<readonly string[]> => {
       const lines: string[] = [];

@@ -12,10 +12,8 @@ import { type Attempt, planAttempt } from '../../src/engine/attempt.ts';
 import { type ManagedHost, runContextOf } from '../../src/engine/host.ts';
 import type { Journal } from '../../src/engine/journal.ts';
 import { recover } from '../../src/engine/recover.ts';
-import { formatCell } from '../../src/engine/report.ts';
 import { Machine } from '../../src/kernel/sim/machine.ts';
 import { DEFAULT_OPTIONS } from '../../src/plan/planner-options.ts';
-import type { Plan } from '../../src/plan/types.ts';
 import type { Source } from '../../src/source/files.ts';
 import type { Config } from '../../src/spec/config.ts';
 import { readConfig } from '../../src/spec/read-config.ts';
@@ -24,6 +22,7 @@ import { leaksOf } from '../support/leaks.ts';
 import { needlessStep } from '../support/necessary.ts';
 import { seeded } from '../support/rng.ts';
 import { SimClock } from './clock.ts';
+import { Ears, slowToRelease } from './ears.ts';
 import {
   claimsTooMuch,
   DisruptionCount,
@@ -35,6 +34,7 @@ import {
 import {
   activelyTracked,
   attachments,
+  attemptLines,
   devicesOf,
   inBytes,
   isHeld,
@@ -64,6 +64,7 @@ interface Life {
   readonly host: ManagedHost;
   readonly stop: AbortController;
   readonly wakeup: Wakeup;
+  readonly ears: Ears;
   loop: Promise<void>;
 }
 
@@ -163,11 +164,13 @@ class Simulation {
       ownPid: 0,
     };
     const wakeup = new Wakeup(this.#clock);
-    return { process, host, stop: new AbortController(), wakeup, loop: Promise.resolve() };
+    const ears = new Ears(this.#options.hears ?? 'nothing', this.#machine, host, wakeup);
+    return { process, host, stop: new AbortController(), wakeup, ears, loop: Promise.resolve() };
   }
 
   #live(): void {
     const life = this.#life;
+    life.ears.follow();
     const loop = new ReconcileLoop({
       host: life.host,
       clock: this.#clock,
@@ -193,6 +196,7 @@ class Simulation {
   async #restart(): Promise<void> {
     for (;;) {
       this.#life.stop.abort();
+      this.#life.ears.end();
       // What is in the kernel ends before the process does.
       await this.#clock.advance(1000);
       this.#restarts += 1;
@@ -283,6 +287,9 @@ class Simulation {
     if (this.#writes > before) {
       this.#violated('flapping', 'calls that change something, and nothing has changed');
     }
+    if (this.#options.hears === undefined) return;
+    const slow = await slowToRelease(this.#machine, this.#clock, this.#chance);
+    if (slow !== null) this.#violated('release', `${slow} is removed, and still held`);
   }
 
   #checkRest(config: Config): void {
@@ -339,7 +346,8 @@ class Simulation {
   #attempted(attempt: Attempt): void {
     this.#attempts += 1;
     const plan = this.#plant.plan?.(attempt.plan) ?? attempt.plan;
-    this.#logAttempt(attempt, plan);
+    for (const line of attemptLines(attempt, plan)) this.#log(line);
+    this.#life.ears.follow();
     const effects = this.#monitor.take();
     for (const text of unplannedEffects(plan, effects)) this.#violated('safety', text);
     for (const text of this.#disruptions.tooMany(effects)) this.#violated('disruption', text);
@@ -352,13 +360,6 @@ class Simulation {
     if (lie !== null) this.#violated('honesty', lie);
     this.#calls += this.#machine.calls.length;
     this.#machine.calls.length = 0;
-  }
-
-  #logAttempt(attempt: Attempt, plan: Plan): void {
-    if (!this.#options.log) return;
-    for (const step of plan.steps) this.#log(`  ${step.id} ${describeAction(step)}`);
-    for (const cell of attempt.result.cells) this.#log(`  ${formatCell(cell)}`);
-    for (const { text } of attempt.drift) this.#log(`  not as planned: ${text}`);
   }
 
   /** Runs what is armed when its call comes, and looks at tracking after every call that changes something. */

@@ -1,9 +1,10 @@
 /** What a run of the simulation is asked, and what it comes to. */
+import type { Hears } from './ears.ts';
 import type { Invariant } from './invariants.ts';
 
 /** An invariant that did not hold. */
 export interface Violation {
-  readonly invariant: Invariant | 'crash' | 'restart';
+  readonly invariant: Invariant | 'crash' | 'restart' | 'release';
   readonly step: number;
   readonly text: string;
 }
@@ -27,5 +28,7 @@ export interface SimulationOptions {
   readonly crashes?: boolean;
   /** Every container prefers tracking and has it switched on. */
   readonly tracked?: boolean;
+  /** What the daemon hears of devices. At rest, one that is removed must then be released at once; absent: with the next look. */
+  readonly hears?: Hears;
   readonly log?: (line: string) => void;
 }

@@ -110,9 +110,14 @@ export class Machine {
     return [...contexts];
   }
 
-  /** Files that our process has open. */
+  /** Contexts and device files that our process has open. */
   get openFiles(): number {
-    return this.#files.size;
+    return this.#files.size - this.openLines;
+  }
+
+  /** Eventfds that our process has open. */
+  get openLines(): number {
+    return [...this.#files.values()].filter(({ type }) => type === 'eventfd').length;
   }
 
   /** Calls made so far that change something. */
