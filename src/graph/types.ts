@@ -169,6 +169,8 @@ export interface HeldContext {
   readonly fd: number;
   /** Processes that have been handed its files; empty: it is ours alone. */
   readonly consumers: readonly Consumer[];
+  /** What a recovery found that the journal cannot explain; any one blocks the context. */
+  readonly doubts?: readonly string[];
   readonly containers: readonly HeldContainer[];
   readonly devices: readonly HeldDevice[];
 }
@@ -249,7 +251,7 @@ export interface Context {
   readonly consumers: readonly Consumer[];
   readonly containers: ReadonlyMap<string, LiveContainer>;
   readonly devices: ReadonlyMap<DeviceKey, BoundDevice>;
-  /** What the probes contradict; non-empty: nothing is planned in this context. */
+  /** What the probes contradict and what a recovery could not explain; non-empty: nothing is planned in this context. */
   readonly contradictions: readonly string[];
 }
 

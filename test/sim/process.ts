@@ -9,7 +9,7 @@ import {
   replay,
 } from '../../src/engine/durable-journal.ts';
 import { decodeLog } from '../../src/engine/journal-log.ts';
-import type { InheritedFile } from '../../src/engine/recover.ts';
+import type { InheritedFile, Recovery } from '../../src/engine/recover.ts';
 import type { FileKeeper } from '../../src/engine/run/context.ts';
 import type { Fd, Syscalls } from '../../src/kernel/port.ts';
 
@@ -38,6 +38,8 @@ export class Process {
   readonly syscalls: Syscalls;
   /** The process ends in the middle of its n-th next write of the journal; 0: not. */
   dieAtAppend = 0;
+  /** How much of that write reaches the disk. */
+  shareWritten = 0.5;
   #ended = false;
 
   constructor(around: Surroundings, port: Syscalls, onDeath: () => void) {
@@ -45,7 +47,9 @@ export class Process {
     this.syscalls = this.#mortal(port);
     this.keeper = {
       keep: async (fd) => {
-        if (this.isAlive) around.store.set(this.journal.keep(fd), fd);
+        const tag = this.journal.keep(fd);
+        // Whoever dies while he writes that down has not sent it.
+        if (this.isAlive) around.store.set(tag, fd);
       },
       letGo: async (fd) => {
         const tag = this.journal.tagOf(fd);
@@ -74,8 +78,7 @@ export class Process {
           around.text += text;
           return;
         }
-        // The write that the process dies in reaches the disk in part.
-        around.text += text.slice(0, Math.floor(text.length / 2));
+        around.text += text.slice(0, Math.floor(text.length * this.shareWritten));
         this.kill();
         onDeath();
       },
@@ -125,4 +128,10 @@ function stateOf(text: string): ReturnType<typeof emptyState> {
   if (read.result === 'empty') return emptyState(null);
   if (read.result === 'refused') throw new Error(`the journal is refused: ${read.reason}`);
   return replay(read.entries);
+}
+
+/** What a recovery has to say. Throws where it was refused: nothing here loses or forges a file. */
+export function notesOf(recovery: Recovery): readonly string[] {
+  if (recovery.result === 'refused') throw new Error(`not recovered: ${recovery.reason}`);
+  return recovery.notes;
 }

@@ -15,6 +15,7 @@ import type { Io } from '../io.ts';
 import { type HostOptions, openHost } from '../machine.ts';
 import { declareHost } from '../options.ts';
 import { declareServe, faceOf, type ServeOptions } from '../serve.ts';
+import { openService } from '../service.ts';
 import { systemClock } from '../system-clock.ts';
 import { defineVerb, usageError, wholeNumber } from '../verb.ts';
 import { VERSION } from '../version.ts';
@@ -75,7 +76,7 @@ export const watch = defineVerb<Options>({
   async act(paths, options, io) {
     if (paths.length === 0) throw usageError('give a PATH: a file or directory of the config');
     return options.host === undefined
-      ? holdLocked(paths, io, () => follow(paths, options, io))
+      ? holdLocked('watch', paths, io, () => follow(paths, options, io))
       : follow(paths, options, io);
   },
 });
@@ -83,7 +84,11 @@ export const watch = defineVerb<Options>({
 async function follow(paths: readonly string[], options: Options, io: Io): Promise<number> {
   const face = faceOf(options, io);
   const opened = await openHost(options, io);
-  const host = { ...opened, syscalls: counted(opened.syscalls, face.calls) };
+  const service = await openService(
+    { ...opened, syscalls: counted(opened.syscalls, face.calls) },
+    io,
+  );
+  const { host } = service;
   // The loop's own time is real even where the host is a model.
   const clock = systemClock();
   const wakeup = new Wakeup(clock);
@@ -103,7 +108,7 @@ async function follow(paths: readonly string[], options: Options, io: Io): Promi
   });
   let devicesUnheard: string | null = null;
   const hotPlug =
-    host.document === null
+    opened.document === null
       ? await openHotPlug(host.syscalls, wakeup, (message) => {
           devicesUnheard = `${message}; devices are looked at every ${options.resync} ms`;
           io.stderr(`${devicesUnheard}\n`);
@@ -136,12 +141,16 @@ async function follow(paths: readonly string[], options: Options, io: Io): Promi
     },
   });
   try {
-    const hide = await face.serve(daemon, host.document === null);
+    // What an earlier process has left is held from the start.
+    hotPlug.follow(host.journal.contexts());
+    const hide = await face.serve(daemon, opened.document === null);
+    await service.ready(() => daemon.isHealthy());
     await daemon.run().finally(hide);
   } finally {
     await source.close();
     await hotPlug.close();
+    await service.stopping();
   }
-  if (host.journal.contexts().length === 0) return EXIT.done;
+  if (service.outlives || host.journal.contexts().length === 0) return EXIT.done;
   return letGo(host, options.parallel, io);
 }
