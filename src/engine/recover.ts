@@ -12,6 +12,7 @@ import { classify } from '../kernel/probe.ts';
 import { attachPt, detachPt } from '../kernel/vfio.ts';
 import type { Action, ActionOf } from '../steps/def.ts';
 import { describeAction } from '../steps/index.ts';
+import { StuckError } from './calls.ts';
 import type { DurableJournal } from './durable-journal.ts';
 import { type RunContext, retrying, WHILE_RACING } from './run/context.ts';
 import { runAction } from './run/index.ts';
@@ -112,7 +113,10 @@ class Recovering {
       const word = await this.#settled(action);
       if (word !== null) this.notes.push(`${word}: ${describeAction(action)}`);
     } catch (error) {
-      if (!(error instanceof KernelError || error instanceof SyscallError)) throw error;
+      const isExpected = [KernelError, SyscallError, StuckError].some(
+        (each) => error instanceof each,
+      );
+      if (!(error instanceof Error && isExpected)) throw error;
       this.notes.push(`not settled: ${describeAction(action)}: ${error.message}`);
     }
   }

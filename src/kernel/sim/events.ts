@@ -23,6 +23,7 @@ export function unplug(device: SimDevice): void {
 export function plug(hardware: Hardware, device: SimDevice): void {
   assert(!device.present, `${device.key} is gone`);
   device.present = true;
+  device.inode += 1;
   if (device.mdev === null) return;
   device.driver = 'vfio_mdev';
   device.cdev = lowestCdev(hardware);

@@ -83,7 +83,7 @@ function iommuOf(doc: IommuDocument): SimIommu {
   };
 }
 
-const NO_STATE = { present: true, leaving: false, bound: null, ioas: null } as const;
+const NO_STATE = { present: true, inode: 1, leaving: false, bound: null, ioas: null } as const;
 
 function pciDevice(doc: PciDeviceDocument, group: SimGroup | null): SimDevice {
   const alone = doc.vf !== undefined || doc.rootBus === true;

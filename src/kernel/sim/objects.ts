@@ -118,6 +118,8 @@ export interface SimDevice {
   driverOverride: string | null;
   cdev: string | null;
   present: boolean;
+  /** Of its directory in sysfs: another one each time it is plugged in. */
+  inode: number;
   /** Its removal was asked for while we have it open: it goes with our last close. */
   leaving: boolean;
   /** Other processes that have the device file open; the first one has it bound. */
