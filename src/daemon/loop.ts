@@ -279,7 +279,7 @@ export class ReconcileLoop {
         const failure = { fingerprint, retry: 'later' as const, text: `not as planned: ${text}` };
         this.#holds.failed(cell, failure, now);
       } else if (outcome.result !== 'interrupted') {
-        const retry = retryClassOf(errorOf(outcome));
+        const retry = outcome.result === 'stuck' ? 'later' : retryClassOf(errorOf(outcome));
         this.#holds.failed(cell, { fingerprint, retry, text: formatCell(outcome) }, now);
       }
     }

@@ -206,6 +206,7 @@ export interface Observation {
   readonly tainted: ReadonlyMap<DeviceKey, string>;
   readonly contexts: readonly ObservedContext[];
   readonly unreadable: readonly ReadFailure[];
+  readonly stuck: readonly StuckCall[];
 }
 
 /**
@@ -255,6 +256,18 @@ export interface Context {
   readonly contradictions: readonly string[];
 }
 
+/** A call of ours that is past its deadline: what it works on is left alone until it returns. */
+export interface StuckCall {
+  /** The ioctl, `close`, or `write` with the name of the file. */
+  readonly call: string;
+  /** The action that it belongs to, in words. */
+  readonly action: string;
+  readonly device: DeviceKey | null;
+  readonly context: string | null;
+  /** How long it has been in the kernel, in milliseconds. */
+  readonly ageMs: number;
+}
+
 /** The live (or predicted) state of one host. */
 export interface Graph {
   readonly host: string;
@@ -267,6 +280,8 @@ export interface Graph {
   readonly tainted: ReadonlyMap<DeviceKey, string>;
   readonly contexts: ReadonlyMap<string, Context>;
   readonly unreadable: readonly ReadFailure[];
+  /** Calls of ours that do not return. Of what they work on, the graph says what was last known. */
+  readonly stuck: readonly StuckCall[];
 }
 
 /**

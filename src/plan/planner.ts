@@ -73,13 +73,19 @@ function emitUnblocked(
   readonly blockedCells: ReadonlySet<string>;
 } {
   const blocked = [...blockers].sort((a, b) => compareText(a.container, b.container));
-  const blockedCells = new Set(blocked.map((blocker) => cells.ofContainer(blocker.container)));
+  const blockedCells = new Set(blocked.map((blocker) => cellOfBlocker(world, cells, blocker)));
   const emitter = new Emitter(world, cells, lanesOf(world.graph), blockedCells);
   emitAll(emitter);
   const more = handedOut(world.graph, cells, emitter.emissions);
   return more.length === 0
     ? { emitter, blocked, blockedCells }
     : emitUnblocked(world, cells, [...blocked, ...more]);
+}
+
+/** A call that is stuck in a context without containers blocks under the context's name. */
+function cellOfBlocker(world: World, cells: Cells, { kind, container }: Blocker): string {
+  const isContext = kind === 'stuck' && world.graph.contexts.get(container)?.containers.size === 0;
+  return isContext ? cells.ofContext(container) : cells.ofContainer(container);
 }
 
 /** The order here is the order of the text; what must wait for what is said by the emitters. */

@@ -1,12 +1,15 @@
 /** `autodomain watch`: follows a config until SIGTERM. */
 import { resolve } from 'node:path';
 import { Option } from 'commander';
+import type { Clock } from '../../base/clock.ts';
 import { EXIT } from '../../base/errors.ts';
-import { Daemon } from '../../daemon/daemon.ts';
+import { Daemon, type DaemonDependencies } from '../../daemon/daemon.ts';
 import { DEFAULT_TIMING, type DriftPolicy } from '../../daemon/loop.ts';
 import { Wakeup } from '../../daemon/wakeup.ts';
 import { Wishes } from '../../daemon/wishes.ts';
 import { PARALLEL_DEFAULT } from '../../engine/apply.ts';
+import type { StuckCalls } from '../../engine/calls.ts';
+import { formatReturn } from '../../engine/report.ts';
 import { counted } from '../../kernel/count.ts';
 import { type FollowOptions, followSource } from '../../source/follow.ts';
 import { holdLocked, letGo } from '../hold.ts';
@@ -133,12 +136,17 @@ async function follow(paths: readonly string[], options: Options, io: Io): Promi
     pid: io.pid,
     version: VERSION,
     watchDegraded: () => source.health().degraded ?? devicesUnheard,
-    stuck: () => [],
+    stuck: () => stuckSince(opened.calls, clock),
     read: () => source.read(),
     report(event) {
       if (event.kind === 'attempted') hotPlug.follow(host.journal.contexts());
       face.report(event);
     },
+  });
+  const deafen = opened.calls.onReturn((late) => {
+    io.stderr(`${formatReturn(late)}\n`);
+    // It has left its lane and its place in the pool to whoever waits for them.
+    wakeup.wake({ kind: 'devices', keys: null });
   });
   try {
     // What an earlier process has left is held from the start.
@@ -147,10 +155,19 @@ async function follow(paths: readonly string[], options: Options, io: Io): Promi
     await service.ready(() => daemon.isHealthy());
     await daemon.run().finally(hide);
   } finally {
+    deafen();
     await source.close();
     await hotPlug.close();
     await service.stopping();
   }
   if (service.outlives || host.journal.contexts().length === 0) return EXIT.done;
   return letGo(host, options.parallel, io);
+}
+
+/** Calls that do not return, in the time of the daemon. */
+function stuckSince(calls: StuckCalls, clock: Clock): ReturnType<DaemonDependencies['stuck']> {
+  return calls.list().map(({ action, call, ageMs }) => ({
+    what: `${action}: ${call}`,
+    sinceMs: clock.now() - ageMs,
+  }));
 }

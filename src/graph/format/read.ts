@@ -80,6 +80,7 @@ export function graphFromJson(document: Json): Graph | null {
       tainted: new Map(wire.tainted.map(({ device, why }) => [device as DeviceKey, why])),
       contexts: new Map(wire.contexts.map((context) => [context.name, contextOf(context)])),
       unreadable: wire.unreadable,
+      stuck: [],
     };
   } catch {
     // A list that is none, or text that is no number.
