@@ -3,6 +3,7 @@
  * after the kernel made it. Not here: where it is written (daemon/journal-file.ts), and what is made
  * of an intent that was never ended (recover.ts).
  */
+import { AutodomainError } from '../base/errors.ts';
 import type { HeldContext, ObjectRef } from '../graph/types.ts';
 import type { Action } from '../steps/def.ts';
 import { type Journal, type JournalChange, MemoryJournal } from './journal.ts';
@@ -13,6 +14,9 @@ import {
   type JournalEntry,
   type JournalState,
 } from './journal-log.ts';
+
+/** A journal shorter than this is never written anew for its length alone. */
+const COMPACT_BYTES_MIN = 1 << 16;
 
 /** Where a journal is written. Both calls return when the text would survive a crash. */
 export interface JournalFile {
@@ -34,6 +38,11 @@ export class DurableJournal implements Journal {
   readonly #intents = new Map<number, Action>();
   #kept = new Map<number, string>();
   #next: number;
+  /** Bytes of the last whole state, and of what came after it. */
+  #stateBytes = 0;
+  #bytesSince = 0;
+  /** Writes that failed since the last good one: what the file ends with is not known, so the next one is the whole state. */
+  #failures = 0;
 
   constructor(file: JournalFile, state: JournalState) {
     this.bootId = state.bootId;
@@ -68,6 +77,8 @@ export class DurableJournal implements Journal {
   end(id: number): void {
     this.#intents.delete(id);
     this.#append({ kind: 'end', id });
+    const isLong = this.#bytesSince > Math.max(COMPACT_BYTES_MIN, this.#stateBytes);
+    if (isLong && this.#intents.size === 0) this.compact();
   }
 
   record(context: string, change: JournalChange): void {
@@ -104,6 +115,16 @@ export class DurableJournal implements Journal {
     this.compact();
   }
 
+  /** Writes down what a recovery could not explain, by context, instead of earlier doubts. */
+  doubt(doubts: ReadonlyMap<string, readonly string[]>): void {
+    const contexts = this.contexts().map(({ doubts: _, ...context }) => {
+      const now = doubts.get(context.name);
+      return now === undefined ? context : { ...context, doubts: now };
+    });
+    this.#memory = new MemoryJournal(contexts, this.#memory.made());
+    this.compact();
+  }
+
   /** What the journal knows now. */
   state(): JournalState {
     return {
@@ -119,7 +140,10 @@ export class DurableJournal implements Journal {
   /** Writes the state in the place of all that led to it. */
   compact(): void {
     const state = this.state();
-    this.#file.replace(encodeEntry({ kind: 'state', formatVersion: JOURNAL_FORMAT, state }));
+    const text = encodeEntry({ kind: 'state', formatVersion: JOURNAL_FORMAT, state });
+    this.#write(() => this.#file.replace(text));
+    this.#stateBytes = text.length;
+    this.#bytesSince = 0;
   }
 
   #number(): number {
@@ -128,7 +152,24 @@ export class DurableJournal implements Journal {
   }
 
   #append(entry: JournalEntry): void {
-    this.#file.append(encodeEntry(entry));
+    if (this.#failures > 0) {
+      this.compact();
+      return;
+    }
+    const text = encodeEntry(entry);
+    this.#write(() => this.#file.append(text));
+    this.#bytesSince += text.length;
+  }
+
+  #write(work: () => void): void {
+    this.#failures += 1;
+    try {
+      work();
+    } catch (cause) {
+      const remedy = 'make room in the run directory; nothing is done that cannot be written down';
+      throw new AutodomainError('io', 'the journal cannot be written', { cause, remedy });
+    }
+    this.#failures = 0;
   }
 }
 

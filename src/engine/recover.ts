@@ -1,20 +1,18 @@
 /**
- * After a restart: makes the journal and the kernel agree again. Files come back under their tags;
- * an action that was begun and never ended is finished or taken back, whichever cannot stop DMA that
- * ran before; what nobody accounts for is freed. Then the probes have the last word.
+ * After a restart: makes the journal and the kernel agree again. Files come back under their tags; what was
+ * begun and never ended is settled (settle.ts); what such an action made without a word is freed (strays.ts).
+ * What does not fit together is not acted on: it refuses the whole, or it is a doubt, which blocks its context.
  */
-import type { DeviceKey, HwptId, IoasId } from '../base/ids.ts';
-import type { HeldContext, HeldDevice, HeldHwpt } from '../graph/types.ts';
+import type { HeldContext } from '../graph/types.ts';
 import { KernelError } from '../kernel/call.ts';
-import { destroy, getHugePages, setDirtyTracking } from '../kernel/iommufd.ts';
 import { type Fd, SyscallError } from '../kernel/port.ts';
 import { classify } from '../kernel/probe.ts';
-import { attachPt, detachPt } from '../kernel/vfio.ts';
-import type { Action, ActionOf } from '../steps/def.ts';
+import type { Action } from '../steps/def.ts';
 import { describeAction } from '../steps/index.ts';
 import type { DurableJournal } from './durable-journal.ts';
-import { type RunContext, retrying, WHILE_RACING } from './run/context.ts';
-import { runAction } from './run/index.ts';
+import type { RunContext } from './run/context.ts';
+import { settle } from './settle.ts';
+import { explains, freeStray, straysOf } from './strays.ts';
 
 /** A file that came back, with its tag. */
 export interface InheritedFile {
@@ -22,12 +20,17 @@ export interface InheritedFile {
   readonly fd: Fd;
 }
 
-/** What a recovery came to, in words for the log. */
-export interface Recovery {
-  /** Contexts that are as they were. */
-  readonly kept: readonly string[];
-  readonly notes: readonly string[];
-}
+/** What a recovery came to. */
+export type Recovery =
+  | {
+      readonly result: 'recovered';
+      /** Contexts that came back. */
+      readonly kept: readonly string[];
+      /** What was done and found, in words for the log. */
+      readonly notes: readonly string[];
+    }
+  /** The files that came back are not those of the journal. Nothing was touched. */
+  | { readonly result: 'refused'; readonly reason: string };
 
 /** A run whose journal is on disk. */
 export interface RecoveringRun extends RunContext {
@@ -39,18 +42,36 @@ export async function recover(
   run: RecoveringRun,
   inherited: readonly InheritedFile[],
 ): Promise<Recovery> {
+  const reason = mismatch(run.journal, inherited);
+  if (reason !== null) return { result: 'refused', reason };
   const recovering = new Recovering(run, inherited);
   await recovering.all();
   return {
+    result: 'recovered',
     kept: run.journal.contexts().map(({ name }) => name),
     notes: recovering.notes,
   };
+}
+
+/** Why the files cannot be those that the journal tells of; null: they can. */
+function mismatch(journal: DurableJournal, inherited: readonly InheritedFile[]): string | null {
+  const known = new Set(journal.state().kept.map(([tag]) => tag));
+  const foreign = inherited.find(({ tag }) => !known.has(tag));
+  if (foreign) return `file ${foreign.tag} came back, and the journal does not know it`;
+  const back = new Set(inherited.map(({ tag }) => tag));
+  const isBack = ({ fd }: { readonly fd: number }): boolean => back.has(journal.tagOf(fd) ?? '');
+  for (const context of journal.contexts()) {
+    const device = isBack(context) ? undefined : context.devices.find(isBack);
+    if (device) return `${device.key} came back, and its context ${context.name} did not`;
+  }
+  return null;
 }
 
 class Recovering {
   readonly notes: string[] = [];
   readonly #run: RecoveringRun;
   readonly #inherited: Map<string, Fd>;
+  readonly #doubts = new Map<string, string[]>();
 
   constructor(run: RecoveringRun, inherited: readonly InheritedFile[]) {
     this.#run = run;
@@ -58,33 +79,44 @@ class Recovering {
   }
 
   async all(): Promise<void> {
-    await this.#adoptFiles();
     const { journal } = this.#run;
-    const touched = new Set<string>();
     const { intents } = journal;
-    for (const { action } of intents) {
-      await this.#settle(action);
-      if ('context' in action.args) touched.add(action.args.context);
-    }
-    for (const context of journal.contexts()) {
-      if (touched.has(context.name)) await this.#sweep(context);
-    }
+    const actions = intents.map(({ action }) => action);
+    await this.#adoptFiles(actions);
+    for (const action of actions) await this.#settle(action);
+    for (const context of journal.contexts()) await this.#freeStrays(context, actions);
+    journal.doubt(this.#doubts);
     // Only now: whoever dies before this does all of it again.
     for (const { id } of intents) journal.end(id);
     journal.compact();
   }
 
-  /** Gives every file its new number; what did not come back is gone, and what nobody knows is closed. */
-  async #adoptFiles(): Promise<void> {
+  /** Gives every file its new number; what did not come back is gone, and what belongs to nothing is closed. */
+  async #adoptFiles(actions: readonly Action[]): Promise<void> {
     const { journal, keeper, syscalls } = this.#run;
     const adopted = new Set<Fd>();
     const contexts = journal.contexts().flatMap((context) => {
-      const fd = this.#newFd(context.fd, `context ${context.name}`);
-      if (fd === null) return [];
+      const fd = this.#newFd(context.fd);
+      if (fd === null) {
+        this.#lost(
+          `context ${context.name}`,
+          actions.some((a) => closes(a, context.name, null)),
+        );
+        return [];
+      }
       adopted.add(fd);
       const devices = context.devices.flatMap((device) => {
-        const own = this.#newFd(device.fd, device.key);
-        if (own === null) return [];
+        const own = this.#newFd(device.fd);
+        if (own === null) {
+          this.#lost(
+            device.key,
+            actions.some((a) => closes(a, context.name, device.key)),
+          );
+          if (classify(syscalls, fd, device.devId, 'device') === 'device') {
+            this.#doubt(context.name, `${device.key} did not come back, and is still bound`);
+          }
+          return [];
+        }
         adopted.add(own);
         return [{ ...device, fd: own }];
       });
@@ -93,23 +125,29 @@ class Recovering {
     journal.adopt(contexts, new Map([...this.#inherited].map(([tag, fd]) => [fd, tag])));
     for (const [tag, fd] of this.#inherited) {
       if (adopted.has(fd)) continue;
-      this.notes.push(`file ${tag} belongs to nothing that is held: closed`);
+      this.notes.push(`file ${tag} was opened and not used yet: closed`);
       await keeper.letGo(fd);
       await syscalls.slow.close(fd);
     }
   }
 
-  #newFd(old: number, what: string): Fd | null {
+  #newFd(old: number): Fd | null {
     const tag = this.#run.journal.tagOf(old);
-    const fd = tag === null ? undefined : this.#inherited.get(tag);
-    if (fd === undefined) this.notes.push(`${what} did not outlive the restart`);
-    return fd ?? null;
+    return (tag === null ? undefined : this.#inherited.get(tag)) ?? null;
   }
 
-  /** Finishes or takes back one action. Whatever cannot be told is left for the probes. */
+  #lost(what: string, wasClosing: boolean): void {
+    this.notes.push(wasClosing ? `${what} was being closed, and is` : `${what} did not come back`);
+  }
+
+  #doubt(context: string, text: string): void {
+    this.#doubts.set(context, [...(this.#doubts.get(context) ?? []), text]);
+    this.notes.push(`context ${context}: ${text}; nothing is done in it`);
+  }
+
   async #settle(action: Action): Promise<void> {
     try {
-      const word = await this.#settled(action);
+      const word = await settle(action, this.#run);
       if (word !== null) this.notes.push(`${word}: ${describeAction(action)}`);
     } catch (error) {
       if (!(error instanceof KernelError || error instanceof SyscallError)) throw error;
@@ -117,182 +155,22 @@ class Recovering {
     }
   }
 
-  async #settled(action: Action): Promise<string | null> {
-    if ('context' in action.args && !this.#has(action)) return null;
-    switch (action.kind) {
-      case 'open-context':
-      case 'open-device':
-      case 'alloc-ioas':
-      case 'alloc-hwpt':
-        // What it made without a word of it is closed with the files, or freed by the sweep.
-        return null;
-      case 'bind-driver':
-      case 'release-driver':
-        // sysfs says what became of it.
-        return null;
-      case 'rename-container':
-        return this.#renamed(action);
-      case 'attach-device':
-        return this.#attached(action);
-      case 'detach-device':
-        return this.#detached(action);
-      case 'set-dirty-tracking':
-        return this.#switched(action);
-      case 'set-huge-pages':
-        return this.#hugePages(action);
-      case 'allow-iovas':
-      case 'close-device':
-      case 'close-context':
-        // Doing it again does the same.
-        await runAction(action, this.#run);
-        return 'finished';
-      case 'destroy-hwpt':
-      case 'destroy-ioas':
-        return this.#destroyed(action);
+  async #freeStrays(context: HeldContext, actions: readonly Action[]): Promise<void> {
+    const strays = straysOf(this.#run.syscalls, context);
+    const own = actions.filter(({ args }) => 'context' in args && args.context === context.name);
+    for (const stray of strays) {
+      const what = `${stray.type === 'device' ? 'device' : stray.type.toUpperCase()} ${stray.id}`;
+      if (!explains(own, strays)) {
+        this.#doubt(context.name, `the kernel has ${what}, which the journal does not know`);
+      } else if (await freeStray(this.#run, context.fd as Fd, stray)) {
+        this.notes.push(`${what} of context ${context.name} was not written down: freed`);
+      } else this.#doubt(context.name, `${what} was not written down and cannot be freed`);
     }
-  }
-
-  /** Is the context still held, and the device where the action is about one. */
-  #has({ args }: Action): boolean {
-    const name = 'context' in args ? args.context : '';
-    const context = this.#context(name);
-    if (context === undefined) return false;
-    const key = 'device' in args ? args.device : null;
-    return key === null || context.devices.some((device) => device.key === key);
-  }
-
-  #context(name: string): HeldContext | undefined {
-    return this.#run.journal.contexts().find((context) => context.name === name);
-  }
-
-  #device(context: string, key: DeviceKey): HeldDevice | undefined {
-    return this.#context(context)?.devices.find((device) => device.key === key);
-  }
-
-  #hwpts(context: string): readonly HeldHwpt[] {
-    return this.#context(context)?.containers.flatMap(({ hwpts }) => hwpts) ?? [];
-  }
-
-  async #renamed({ args }: ActionOf<'rename-container'>): Promise<string> {
-    const { journal } = this.#run;
-    const context = this.#context(args.context);
-    if (context?.containers.some(({ name }) => name === args.from)) {
-      const change = { name: args.to };
-      journal.record(args.context, { kind: 'container-changed', container: args.from, change });
-    }
-    if (args.toContext !== args.context) {
-      journal.record(args.context, { kind: 'context-renamed', to: args.toContext });
-    }
-    return 'finished';
-  }
-
-  /** A replace is made again: it changes nothing where it was done. A first attach is taken back: nothing ran yet. */
-  async #attached({ args }: ActionOf<'attach-device'>): Promise<string> {
-    const { syscalls, journal } = this.#run;
-    const held = this.#device(args.context, args.device);
-    const fd = held?.fd as Fd;
-    if (args.replaces === null) {
-      if (held?.pt !== null) return 'was finished';
-      await detachPt(syscalls, fd);
-      journal.record(args.context, { kind: 'detached', device: args.device });
-      return 'taken back';
-    }
-    const pt = journal.resolve(args.context, args.candidates[0]) as HwptId | IoasId;
-    await attachPt(syscalls, fd, pt);
-    const devices = [args.device, ...args.alsoMoves];
-    journal.record(args.context, { kind: 'attached', devices, pt });
-    return 'finished';
-  }
-
-  async #detached({ args }: ActionOf<'detach-device'>): Promise<string> {
-    await detachPt(this.#run.syscalls, this.#device(args.context, args.device)?.fd as Fd);
-    this.#run.journal.record(args.context, { kind: 'detached', device: args.device });
-    return 'finished';
-  }
-
-  async #switched({ args }: ActionOf<'set-dirty-tracking'>): Promise<string | null> {
-    const { journal, syscalls } = this.#run;
-    const hwpt = journal.resolve(args.context, args.hwpt) as HwptId | null;
-    if (hwpt === null) return null;
-    const fd = this.#context(args.context)?.fd as Fd;
-    const wanted = args.active ? 'active' : 'capable';
-    // Switching on again would forget what was recorded since.
-    if (this.#hwpts(args.context).some((h) => h.id === hwpt && h.dirtyTracking === wanted)) {
-      return 'was finished';
-    }
-    await setDirtyTracking(syscalls, fd, hwpt, args.active);
-    journal.record(args.context, { kind: 'hwpt-changed', hwpt, active: args.active });
-    return 'finished';
-  }
-
-  async #hugePages({ args }: ActionOf<'set-huge-pages'>): Promise<string | null> {
-    const { journal, syscalls } = this.#run;
-    const ioas = journal.resolve(args.context, args.ioas) as IoasId | null;
-    if (ioas === null) return null;
-    const hugePages = getHugePages(syscalls, this.#context(args.context)?.fd as Fd, ioas);
-    const { context, container } = args;
-    journal.record(context, { kind: 'container-changed', container, change: { hugePages } });
-    return 'read anew';
-  }
-
-  /** Nobody allocates in a context while something of it is freed, so an id that is free was freed by us. */
-  async #destroyed(action: ActionOf<'destroy-hwpt'> | ActionOf<'destroy-ioas'>): Promise<string> {
-    const { journal, syscalls } = this.#run;
-    const { context, container } = action.args;
-    const ref = action.kind === 'destroy-hwpt' ? action.args.hwpt : action.args.ioas;
-    const id = journal.resolve(context, ref) ?? 0;
-    const isKnown = this.#context(context)?.containers.some(
-      (each) => each.ioas === id || each.hwpts.some((hwpt) => hwpt.id === id),
-    );
-    if (!isKnown) return 'was finished';
-    const expected = action.kind === 'destroy-hwpt' ? 'hwpt' : 'ioas';
-    const found = classify(syscalls, this.#context(context)?.fd as Fd, id, expected);
-    if (found !== 'untyped') return 'not begun';
-    if (action.kind === 'destroy-hwpt') {
-      journal.record(context, { kind: 'hwpt-destroyed', hwpt: id as HwptId });
-    } else {
-      journal.record(context, { kind: 'ioas-destroyed', container });
-    }
-    return 'finished';
-  }
-
-  /** Frees what an allocation made and nobody wrote down: HWPTs first, because they hold their IOAS. */
-  async #sweep(context: HeldContext): Promise<void> {
-    const fd = context.fd as Fd;
-    const { syscalls } = this.#run;
-    const known = new Set<number>([
-      ...context.containers.flatMap(({ ioas, hwpts }) => [ioas, ...hwpts.map(({ id }) => id)]),
-      ...context.devices.map(({ devId }) => devId),
-    ]);
-    const unknown: { id: number; type: 'ioas' | 'hwpt' }[] = [];
-    for (let id = 1, free = 0; free < FREE_IDS_MAX; id += 1) {
-      const found = known.has(id) ? 'known' : classify(syscalls, fd, id);
-      free = found === 'untyped' ? free + 1 : 0;
-      if (found === 'ioas') unknown.push({ id, type: 'ioas' });
-      if (found === 'hwpt' || found === 'hwpt-dirty') unknown.push({ id, type: 'hwpt' });
-    }
-    unknown.sort((a, b) => Number(a.type === 'ioas') - Number(b.type === 'ioas'));
-    for (const { id, type } of unknown) {
-      const freed = await this.#free(fd, id as HwptId);
-      const what = `${type.toUpperCase()} ${id} of context ${context.name} was not written down`;
-      this.notes.push(`${what}: ${freed ? 'freed' : 'it could not be freed'}`);
-    }
-  }
-
-  async #free(fd: Fd, id: HwptId): Promise<boolean> {
-    for (let attempt = 0; attempt < FREE_ATTEMPTS_MAX; attempt += 1) {
-      try {
-        await retrying(this.#run, WHILE_RACING, () => destroy(this.#run.syscalls, fd, id));
-        return true;
-      } catch (error) {
-        if (!(error instanceof KernelError)) throw error;
-      }
-    }
-    return false;
   }
 }
 
-const FREE_ATTEMPTS_MAX = 3;
-
-/** Ids are given out lowest first, so a longer run of free ones ends the context; mdevs look free on 6.12. */
-const FREE_IDS_MAX = 64;
+function closes({ kind, args }: Action, context: string, device: string | null): boolean {
+  if (!('context' in args) || args.context !== context) return false;
+  if (kind === 'close-context') return device === null;
+  return kind === 'close-device' && 'device' in args && args.device === device;
+}

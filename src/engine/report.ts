@@ -3,7 +3,7 @@
  * what to do, in that order and on one line.
  */
 import { assertNever } from '../base/assert.ts';
-import { EXIT, formatErrorChain } from '../base/errors.ts';
+import { AutodomainError, EXIT, formatErrorChain } from '../base/errors.ts';
 import { KernelError } from '../kernel/call.ts';
 import { SyscallError } from '../kernel/port.ts';
 import { countOf, listOf } from '../plan/text.ts';
@@ -21,7 +21,8 @@ export function formatFailure(error: unknown): string {
     const why = OPEN_CAUSES[error.errno];
     return why === undefined ? error.message : `${error.message}: ${why}`;
   }
-  return formatErrorChain(error);
+  const remedy = error instanceof AutodomainError ? error.remedy : null;
+  return remedy === null ? formatErrorChain(error) : `${formatErrorChain(error)}; ${remedy}`;
 }
 
 const OPEN_CAUSES: Readonly<Record<string, string>> = {

@@ -71,7 +71,10 @@ function buildContext(observed: ObservedContext): Context {
     name: held.name,
     containers: new Map(held.containers.map((each) => [each.name, buildContainer(each)])),
     devices: buildDevices(held),
-    contradictions: observed.probed.filter((probe) => !agrees(probe)).map(formatContradiction),
+    contradictions: [
+      ...(held.doubts ?? []),
+      ...observed.probed.filter((probe) => !agrees(probe)).map(formatContradiction),
+    ],
   };
 }
 

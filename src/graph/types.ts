@@ -160,6 +160,8 @@ export interface HeldDevice {
 export interface HeldContext {
   readonly name: string;
   readonly fd: number;
+  /** What a recovery found that the journal cannot explain; any one blocks the context. */
+  readonly doubts?: readonly string[];
   readonly containers: readonly HeldContainer[];
   readonly devices: readonly HeldDevice[];
 }
@@ -236,7 +238,7 @@ export interface Context {
   readonly name: string;
   readonly containers: ReadonlyMap<string, LiveContainer>;
   readonly devices: ReadonlyMap<DeviceKey, BoundDevice>;
-  /** What the probes contradict; non-empty: nothing is planned in this context. */
+  /** What the probes contradict and what a recovery could not explain; non-empty: nothing is planned in this context. */
   readonly contradictions: readonly string[];
 }
 

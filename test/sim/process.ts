@@ -9,7 +9,7 @@ import {
   replay,
 } from '../../src/engine/durable-journal.ts';
 import { decodeLog } from '../../src/engine/journal-log.ts';
-import type { InheritedFile } from '../../src/engine/recover.ts';
+import type { InheritedFile, Recovery } from '../../src/engine/recover.ts';
 import type { FileKeeper } from '../../src/engine/run/context.ts';
 import type { Fd, Syscalls } from '../../src/kernel/port.ts';
 
@@ -45,7 +45,9 @@ export class Process {
     this.syscalls = this.#mortal(port);
     this.keeper = {
       keep: async (fd) => {
-        if (this.isAlive) around.store.set(this.journal.keep(fd), fd);
+        const tag = this.journal.keep(fd);
+        // Whoever dies while he writes that down has not sent it.
+        if (this.isAlive) around.store.set(tag, fd);
       },
       letGo: async (fd) => {
         const tag = this.journal.tagOf(fd);
@@ -123,4 +125,10 @@ function stateOf(text: string): ReturnType<typeof emptyState> {
   if (read.result === 'empty') return emptyState(null);
   if (read.result === 'refused') throw new Error(`the journal is refused: ${read.reason}`);
   return replay(read.entries);
+}
+
+/** What a recovery has to say. Throws where it was refused: nothing here loses or forges a file. */
+export function notesOf(recovery: Recovery): readonly string[] {
+  if (recovery.result === 'refused') throw new Error(`not recovered: ${recovery.reason}`);
+  return recovery.notes;
 }

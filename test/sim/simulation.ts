@@ -44,7 +44,7 @@ import {
 } from './looks.ts';
 import { Monitor } from './monitor.ts';
 import { PLANTS, type Plant } from './plants.ts';
-import { Process, Surroundings } from './process.ts';
+import { notesOf, Process, Surroundings } from './process.ts';
 import { Chance, ConfigModel, randomHost } from './scenario.ts';
 import type { SimulationOptions, Verdict, Violation } from './verdict.ts';
 import { WorldEvents } from './world-events.ts';
@@ -209,7 +209,7 @@ class Simulation {
       const pending = devicesOf(process.journal.intents.map(({ action }) => action));
       const run = { ...runContextOf(host), journal: process.journal };
       const done = recover(run, inherited).then(
-        ({ notes }) => notes.map((note) => this.#log(note)),
+        (recovery) => notesOf(recovery).map((note) => this.#log(note)),
         (error: unknown) => {
           if (process.isAlive) throw error;
         },

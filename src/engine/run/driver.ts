@@ -32,7 +32,8 @@ function deviceDir(device: Bdf): string {
   return `/sys/bus/pci/devices/${device}`;
 }
 
-function driverOf(syscalls: Syscalls, device: Bdf): string | null {
+/** The driver of a function; null without one. */
+export function driverOf(syscalls: Syscalls, device: Bdf): string | null {
   try {
     return (
       syscalls
