@@ -1,6 +1,7 @@
 /** Holding a host from the command line: one process at a time, and an orderly end. */
 import { EXIT } from '../base/errors.ts';
-import { runDirectory, takeLock } from '../daemon/lock.ts';
+import { takeLock } from '../daemon/lock.ts';
+import { openRunDirectory, runDirectory } from '../daemon/run-directory.ts';
 import { applyPlan } from '../engine/apply.ts';
 import { type ManagedHost, observeHost, runContextOf } from '../engine/host.ts';
 import { formatFailedStep } from '../engine/report.ts';
@@ -11,11 +12,15 @@ import type { Io } from './io.ts';
 
 /** Runs `work` while this process has the lock of the host. Throws `locked` (75) where another has it. */
 export async function holdLocked(
+  verb: string,
   paths: readonly string[],
   io: Io,
   work: () => Promise<number>,
 ): Promise<number> {
-  const release = takeLock(runDirectory(io.env), { pid: io.pid, verb: 'apply --hold', paths });
+  const { unixCalls } = await import('../kernel/native/unix.ts');
+  const directory = runDirectory(io.env);
+  openRunDirectory(directory, process.getuid?.() ?? 0);
+  const release = takeLock(directory, { pid: io.pid, verb, paths }, unixCalls);
   try {
     return await work();
   } finally {

@@ -1,7 +1,12 @@
-/** One holder of a host at a time: a file that names its owner. A lock whose owner is gone is taken over. */
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+/**
+ * One holder of a host at a time: flock(2) on a file that names its owner. The kernel frees the lock with its
+ * holder, however that one ends, so it is never taken over and the file is never removed.
+ */
+import { closeSync, constants, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { AutodomainError } from '../base/errors.ts';
+import type { Fd } from '../kernel/port.ts';
+import type { UnixCalls } from '../kernel/unix-port.ts';
 
 /** Who holds the lock, as the file says it. */
 export interface LockOwner {
@@ -10,74 +15,46 @@ export interface LockOwner {
   readonly paths: readonly string[];
 }
 
-/** The directory of run-time files: AUTODOMAIN_RUN_DIR, or /run/autodomain. */
-export function runDirectory(env: Readonly<Record<string, string | undefined>>): string {
-  return env['AUTODOMAIN_RUN_DIR'] ?? '/run/autodomain';
+/** Takes the lock in the run directory and returns how to release it. Throws `locked` (75) naming the owner, `no-permission` (77) without the right. */
+export function takeLock(
+  directory: string,
+  owner: LockOwner,
+  calls: Pick<UnixCalls, 'tryLock'>,
+): () => void {
+  const path = join(directory, 'lock');
+  const fd = openLock(path);
+  if (!calls.tryLock(fd as Fd)) {
+    closeSync(fd);
+    throw new AutodomainError('locked', `${nameOf(path)} holds this host`, {
+      remedy: 'stop it first; only one process may manage a host',
+    });
+  }
+  ftruncateSync(fd);
+  writeSync(fd, `${JSON.stringify(owner)}\n`, 0);
+  return () => {
+    ftruncateSync(fd);
+    closeSync(fd);
+  };
 }
 
-/** Takes the lock and returns how to release it. Throws `locked` (75) naming the owner, `no-permission` (77) without the right. */
-export function takeLock(directory: string, owner: LockOwner): () => void {
-  const path = join(directory, 'lock');
+/** libuv adds O_CLOEXEC: a child that we start does not hold the lock for us. */
+function openLock(path: string): number {
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o750 });
-    for (let attempt = 0; attempt < 2; attempt += 1) {
-      if (tryCreate(path, { ...owner, start: startTimeOf(owner.pid) })) {
-        return () => rmSync(path, { force: true });
-      }
-      const other = readOwner(path);
-      if (other !== null && isAlive(other)) {
-        throw new AutodomainError(
-          'locked',
-          `pid ${other.pid} (autodomain ${other.verb} ${other.paths.join(' ')}) holds this host`,
-          { remedy: 'stop it first; only one process may manage a host' },
-        );
-      }
-      rmSync(path, { force: true });
-    }
+    return openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o640);
   } catch (error) {
-    if (error instanceof AutodomainError) throw error;
-    throw new AutodomainError('no-permission', `${path} cannot be written`, {
+    throw new AutodomainError('no-permission', `${path} cannot be opened`, {
       cause: error,
       remedy: 'run as root, or set AUTODOMAIN_RUN_DIR to a directory of this user',
     });
   }
-  throw new AutodomainError('locked', `${path} is contended`, { remedy: 'run again' });
 }
 
-interface StampedOwner extends LockOwner {
-  /** Start time of the process in clock ticks since boot: tells a reused pid. */
-  readonly start: string | null;
-}
-
-function tryCreate(path: string, owner: StampedOwner): boolean {
+/** The owner in words. It may be about to write its name, or to end. */
+function nameOf(path: string): string {
   try {
-    writeFileSync(path, JSON.stringify(owner), { flag: 'wx', mode: 0o600 });
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
-    throw error;
-  }
-}
-
-function readOwner(path: string): StampedOwner | null {
-  try {
-    return JSON.parse(readFileSync(path, 'utf8')) as StampedOwner;
+    const { pid, verb, paths } = JSON.parse(readFileSync(path, 'utf8')) as LockOwner;
+    return `pid ${pid} (autodomain ${verb} ${paths.join(' ')})`;
   } catch {
-    return null;
-  }
-}
-
-function isAlive({ pid, start }: StampedOwner): boolean {
-  const now = startTimeOf(pid);
-  return now !== null && now === start;
-}
-
-/** Field 22 of /proc/PID/stat; the name in field 2 may hold anything, so it is cut off first. */
-function startTimeOf(pid: number): string | null {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? null;
-  } catch {
-    return null;
+    return `another process, which has not written its name to ${path} yet,`;
   }
 }

@@ -4,7 +4,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { afterAll, describe, expect, it } from 'vitest';
-import { takeLock } from '../../src/daemon/lock.ts';
 import { hostIn } from '../support/world.ts';
 import { run } from './run.ts';
 
@@ -88,16 +87,6 @@ describe('exit codes', () => {
   it('64 before any kernel call where --hold is missing or nobody can be asked', async () => {
     expect((await run(['apply', CONFIG])).code).toBe(64);
     expect((await run(['apply', CONFIG, '--hold'])).code).toBe(64);
-  });
-
-  it('75 while another process has the lock, and takes over one whose owner is gone', () => {
-    const lock = join(work, 'run');
-    const owner = { pid: process.pid, verb: 'apply --hold', paths: ['a'] };
-    const release = takeLock(lock, owner);
-    expect(() => takeLock(lock, owner)).toThrow(`pid ${process.pid} (autodomain apply --hold a)`);
-    release();
-    writeFileSync(join(lock, 'lock'), JSON.stringify({ ...owner, pid: 999_999_999, start: '1' }));
-    takeLock(lock, owner)();
   });
 
   it('asks nobody and touches nothing but the model with --host', async () => {

@@ -83,7 +83,7 @@ export const apply = defineVerb<ApplyOptions>({
     const host = await openHost(options, io);
     if (host.document === null) {
       const { holdLocked } = await import('../hold.ts');
-      return holdLocked(paths, io, () => applyHere(host, loaded, options, io));
+      return holdLocked('apply --hold', paths, io, () => applyHere(host, loaded, options, io));
     }
     const code = await attempt(host, loaded, options, io);
     if (options.hostOut !== undefined) {

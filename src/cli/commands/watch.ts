@@ -15,6 +15,7 @@ import { NO_HOT_PLUG, openHotPlug } from '../hot-plug.ts';
 import type { Io } from '../io.ts';
 import { type HostOptions, openHost } from '../machine.ts';
 import { declareHost } from '../options.ts';
+import { openService } from '../service.ts';
 import { systemClock } from '../system-clock.ts';
 import { defineVerb, usageError, wholeNumber } from '../verb.ts';
 import { VERSION } from '../version.ts';
@@ -66,13 +67,14 @@ export const watch = defineVerb<Options>({
   async act(paths, options, io) {
     if (paths.length === 0) throw usageError('give a PATH: a file or directory of the config');
     return options.host === undefined
-      ? holdLocked(paths, io, () => follow(paths, options, io))
+      ? holdLocked('watch', paths, io, () => follow(paths, options, io))
       : follow(paths, options, io);
   },
 });
 
 async function follow(paths: readonly string[], options: Options, io: Io): Promise<number> {
-  const host = await openHost(options, io);
+  const service = await openService(await openHost(options, io), io);
+  const { host } = service;
   // The loop's own time is real even where the host is a model.
   const clock = systemClock();
   const wakeup = new Wakeup(clock);
@@ -116,12 +118,14 @@ async function follow(paths: readonly string[], options: Options, io: Io): Promi
     },
   });
   try {
+    await service.ready(() => daemon.isHealthy());
     await daemon.run();
   } finally {
     await hints.close();
     await hotPlug.close();
+    await service.stopping();
   }
-  if (host.journal.contexts().length === 0) return EXIT.done;
+  if (service.outlives || host.journal.contexts().length === 0) return EXIT.done;
   return letGo(host, options.parallel, io);
 }
 
