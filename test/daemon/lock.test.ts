@@ -22,9 +22,9 @@ afterAll(() => rmSync(work, { recursive: true, force: true }));
 const uid = process.getuid?.() ?? 0;
 const me = { pid: process.pid, verb: 'watch', paths: ['/etc/a', '/etc/b'] };
 
-/** A process that takes the lock with flock(1) and says so. */
+/** A process that takes the lock with flock(1) and says so; `-o`: its child does not hold it too. */
 function holder(path: string): ReturnType<typeof spawn> {
-  return spawn('flock', [path, 'sh', '-c', 'echo held; exec sleep 60'], {
+  return spawn('flock', ['-o', path, 'sh', '-c', 'echo held; exec sleep 60'], {
     stdio: ['ignore', 'pipe', 'inherit'],
     detached: true,
   });
