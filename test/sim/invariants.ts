@@ -25,6 +25,7 @@ export const INVARIANTS = [
   'honesty',
   'order',
   'tracking',
+  'restart',
 ] as const;
 
 /** The name of an invariant. */

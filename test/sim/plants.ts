@@ -1,5 +1,6 @@
 /** Bugs on purpose, one for each invariant: a checker that does not find its own is no checker. */
 import type { Journal } from '../../src/engine/journal.ts';
+import type { FileKeeper } from '../../src/engine/run/context.ts';
 import { type Fd, SyscallError, type Syscalls } from '../../src/kernel/port.ts';
 import type { Machine } from '../../src/kernel/sim/machine.ts';
 import { opOf } from '../../src/kernel/uapi/index.ts';
@@ -10,6 +11,7 @@ import type { Invariant } from './invariants.ts';
 export interface Plant {
   syscalls?(port: Syscalls, machine: Machine): Syscalls;
   journal?(journal: Journal): Journal;
+  keeper?(keeper: FileKeeper): FileKeeper;
   plan?(plan: Plan): Plan;
   /** Changes the files each time they are read. */
   files?(text: string, reads: number): string;
@@ -129,5 +131,18 @@ export const PLANTS: Readonly<Record<Invariant, Plant>> = {
         const devices = [...machine.hardware.devices.values()];
         return devices.some(({ group }) => group?.hwpt?.tracking) ? 0 : through();
       }),
+  },
+  /** Every second file is not kept for the next process. */
+  restart: {
+    keeper: (keeper) => {
+      let times = 0;
+      return {
+        letGo: (fd) => keeper.letGo(fd),
+        async keep(fd) {
+          times += 1;
+          if (times % 2 === 1) await keeper.keep(fd);
+        },
+      };
+    },
   },
 };

@@ -38,6 +38,8 @@ export class Process {
   readonly syscalls: Syscalls;
   /** The process ends in the middle of its n-th next write of the journal; 0: not. */
   dieAtAppend = 0;
+  /** How much of that write reaches the disk. */
+  shareWritten = 0.5;
   #ended = false;
 
   constructor(around: Surroundings, port: Syscalls, onDeath: () => void) {
@@ -76,8 +78,7 @@ export class Process {
           around.text += text;
           return;
         }
-        // The write that the process dies in reaches the disk in part.
-        around.text += text.slice(0, Math.floor(text.length / 2));
+        around.text += text.slice(0, Math.floor(text.length * this.shareWritten));
         this.kill();
         onDeath();
       },

@@ -55,6 +55,12 @@ describe('the simulation', () => {
     expect([...deaf]).toEqual(['release']);
   });
 
+  it.each([1, 2, 3, 4, 5, 6])('is clean with seed %i where the daemon is killed', async (seed) => {
+    const { violations, restarts } = await simulate({ seed, steps: 40, crashes: true });
+    expect(violations).toEqual([]);
+    expect(restarts).toBeGreaterThan(0);
+  });
+
   it('follows from its seed', async () => {
     const run = async (): Promise<readonly string[]> => {
       const lines: string[] = [];
@@ -76,6 +82,7 @@ describe('the simulation', () => {
         steps: 40,
         plant,
         tracked: plant === 'tracking',
+        crashes: plant === 'restart',
       });
       for (const { invariant } of violations) caught.add(invariant);
     }

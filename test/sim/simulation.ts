@@ -157,7 +157,7 @@ class Simulation {
     const host: ManagedHost = {
       syscalls: port,
       journal: this.#plant.journal?.(process.journal) ?? process.journal,
-      keeper: process.keeper,
+      keeper: this.#plant.keeper?.(process.keeper) ?? process.keeper,
       known: this.#machine.known,
       clock: this.#clock,
       hostName: 'sim',
@@ -200,18 +200,18 @@ class Simulation {
       // What is in the kernel ends before the process does.
       await this.#clock.advance(1000);
       this.#restarts += 1;
+      const before = attachments(this.#machine);
       const kept = new Set(this.#around.store.values());
       const inherited = this.#around.renumber(this.#machine.restart(kept));
       this.#life = this.#newLife();
       const { process, host } = this.#life;
       if (this.#chance.is(0.3)) this.#armDeath();
-      const before = attachments(this.#machine);
       const pending = devicesOf(process.journal.intents.map(({ action }) => action));
       const run = { ...runContextOf(host), journal: process.journal };
       const done = recover(run, inherited).then(
         (recovery) => notesOf(recovery).map((note) => this.#log(note)),
         (error: unknown) => {
-          if (process.isAlive) throw error;
+          if (process.isAlive) this.#violated('restart', String(error));
         },
       );
       await this.#clock.advance(2000);

@@ -4,7 +4,7 @@ import type { Invariant } from './invariants.ts';
 
 /** An invariant that did not hold. */
 export interface Violation {
-  readonly invariant: Invariant | 'crash' | 'restart' | 'release';
+  readonly invariant: Invariant | 'crash' | 'release';
   readonly step: number;
   readonly text: string;
 }
