@@ -9,7 +9,7 @@ import type {
   ContainerStatus,
   StatusDocument,
 } from '../daemon/control.ts';
-import { runDirectory } from '../daemon/lock.ts';
+import { runDirectory } from '../daemon/run-directory.ts';
 import { graphFromJson } from '../graph/format/read.ts';
 import type { Graph } from '../graph/types.ts';
 import type { Io } from './io.ts';
