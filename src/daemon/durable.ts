@@ -43,7 +43,7 @@ export interface DurableHost {
 /** Opens the host and recovers what an earlier process has left. Throws `daemon-config` (78) where files came back that the journal cannot account for: nothing is touched then. */
 export async function openDurableHost(options: DurableOptions): Promise<DurableHost> {
   const { calls, clock, env, pid, runDir, syscalls } = options;
-  const { kept: files } = takePassedFiles(env, pid, calls);
+  const files = takePassedFiles(env, pid, calls);
   const notes: string[] = [];
   const bootId = syscalls.readText('/proc/sys/kernel/random/boot_id').trim();
   const state = stateFor(journalPath(runDir), bootId, files, notes);

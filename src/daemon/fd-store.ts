@@ -83,40 +83,25 @@ function store(manager: ServiceManager, tag: string, fd: Fd): Promise<void> {
   return manager.send(['FDSTORE=1', `FDNAME=${tag}`, 'FDPOLL=0'], [fd]);
 }
 
-/** Files that the service manager has handed over at the start. */
-export interface PassedFiles {
-  /** Those that a journal may know. */
-  readonly kept: readonly InheritedFile[];
-  /** Those of socket units and the like, by their names. */
-  readonly others: readonly InheritedFile[];
-}
-
 const FIRST_FD = 3;
 const TAG = /^f[1-9][0-9]*$/;
 
-/** Takes over the files that LISTEN_FDS announces, if they are meant for this pid; gives them CLOEXEC. */
+/** The files with a tag of ours among those that LISTEN_FDS announces, if they are meant for this pid. All of them get CLOEXEC. */
 export function takePassedFiles(
   env: Readonly<Record<string, string | undefined>>,
   pid: number,
   calls: Pick<UnixCalls, 'setCloseOnExec' | 'close'>,
-): PassedFiles {
+): readonly InheritedFile[] {
   const count = Number(env['LISTEN_FDS'] ?? 0);
-  if (env['LISTEN_PID'] !== String(pid) || !Number.isSafeInteger(count)) {
-    return { kept: [], others: [] };
-  }
+  if (env['LISTEN_PID'] !== String(pid) || !Number.isSafeInteger(count)) return [];
   const names = (env['LISTEN_FDNAMES'] ?? '').split(':');
   const files: InheritedFile[] = [];
   for (let at = 0; at < count; at += 1) {
     const file = { tag: names[at] ?? '', fd: (FIRST_FD + at) as Fd };
+    calls.setCloseOnExec(file.fd);
+    if (TAG.test(file.tag)) files.push(file);
     // A pipe end that somebody left behind who died while he looked for room.
     if (file.tag === ROOM) calls.close(file.fd);
-    else {
-      calls.setCloseOnExec(file.fd);
-      files.push(file);
-    }
   }
-  return {
-    kept: files.filter(({ tag }) => TAG.test(tag)),
-    others: files.filter(({ tag }) => !TAG.test(tag)),
-  };
+  return files;
 }

@@ -88,17 +88,16 @@ describe('takePassedFiles', () => {
   const calls = { setCloseOnExec: () => undefined, close: () => undefined };
   const env = { LISTEN_FDS: '3', LISTEN_PID: '7', LISTEN_FDNAMES: 'f2:control:room' };
 
-  it('tells kept files from others, and closes what was only looking for room', () => {
+  it('finds kept files among others, and closes what was only looking for room', () => {
     const closed: Fd[] = [];
-    const { kept, others } = takePassedFiles(env, 7, { ...calls, close: (fd) => closed.push(fd) });
-    expect(kept).toEqual([{ tag: 'f2', fd: 3 }]);
-    expect(others).toEqual([{ tag: 'control', fd: 4 }]);
+    const files = takePassedFiles(env, 7, { ...calls, close: (fd) => closed.push(fd) });
+    expect(files).toEqual([{ tag: 'f2', fd: 3 }]);
     expect(closed).toEqual([5]);
   });
 
   it('leaves alone what is meant for another process', () => {
-    expect(takePassedFiles(env, 8, calls)).toEqual({ kept: [], others: [] });
-    expect(takePassedFiles({}, 8, calls)).toEqual({ kept: [], others: [] });
+    expect(takePassedFiles(env, 8, calls)).toEqual([]);
+    expect(takePassedFiles({}, 8, calls)).toEqual([]);
   });
 });
 

@@ -15,6 +15,8 @@ const COMMON =
 export function labKernel() {
   requireProgram('qemu-system-x86_64', 'qemu-system-x86');
   requireProgram('busybox', 'busybox-static');
+  if (!existsSync('/lib/systemd/systemd'))
+    throw new Error('systemd is missing: apt-get install systemd');
   if (!existsSync(join(repo, 'dist/cli/bin.js')))
     throw new Error('dist is missing: run `npm run build` first');
   const given = process.env.AUTODOMAIN_LAB_KERNEL;
