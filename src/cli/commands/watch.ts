@@ -73,7 +73,8 @@ export const watch = defineVerb<Options>({
 });
 
 async function follow(paths: readonly string[], options: Options, io: Io): Promise<number> {
-  const service = await openService(await openHost(options, io), io);
+  const opened = await openHost(options, io);
+  const service = await openService(opened, io);
   const { host } = service;
   // The loop's own time is real even where the host is a model.
   const clock = systemClock();
@@ -85,7 +86,7 @@ async function follow(paths: readonly string[], options: Options, io: Io): Promi
   });
   void forward(hints, wakeup, io.signal);
   const hotPlug =
-    host.document === null
+    opened.document === null
       ? await openHotPlug(host.syscalls, wakeup, (message) => {
           degraded = `${message}; devices are looked at every ${options.resync} ms`;
           io.stderr(`${degraded}\n`);
@@ -118,6 +119,8 @@ async function follow(paths: readonly string[], options: Options, io: Io): Promi
     },
   });
   try {
+    // What an earlier process has left is held from the start.
+    hotPlug.follow(host.journal.contexts());
     await service.ready(() => daemon.isHealthy());
     await daemon.run();
   } finally {
