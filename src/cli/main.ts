@@ -60,8 +60,8 @@ function overview(): string {
     '',
     '`autodomain VERB --help` explains a verb. Exit codes: 0 done, 2 changes (only with',
     '--detailed-exitcode), 3 config invalid, 4 failed and rolled back, 5 failed, 6 refused,',
-    '7 plan is stale, 64 usage, 69 kernel lacks something, 75 locked, 77 no permission,',
-    '78 journal or run directory not to be trusted.',
+    '7 plan is stale, 8 timed out, 64 usage, 69 kernel lacks something, 75 locked, 77 no permission,',
+    '78 settings, run directory or journal of the daemon not to be trusted.',
     '',
   ].join('\n');
 }

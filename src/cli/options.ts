@@ -47,9 +47,9 @@ export interface SocketOption {
   readonly socket?: string;
 }
 
-/** Declares where a daemon is asked. The environment's AUTODOMAIN_SOCKET stands for it. */
-export function declareSocket(command: Command): Command {
-  return command.option('--socket <path>', 'ask the daemon at this socket');
+/** Declares where a daemon is asked, or answers. The environment's AUTODOMAIN_SOCKET stands for it. */
+export function declareSocket(command: Command, does = 'ask the daemon at this socket'): Command {
+  return command.option('--socket <path>', does);
 }
 
 /** `--timeout`. */

@@ -1,6 +1,7 @@
 /** The status as text: first whether all is well, then what is not and why, then what there is. */
 import type {
   Condition,
+  ConditionType,
   ContainerStatus,
   DeviceStatus,
   HistoryEntry,
@@ -48,27 +49,40 @@ function headline(status: StatusDocument): SpanLine {
 }
 
 /** Conditions that an operator has to know of: those that are bad when they hold, and those that are bad when they do not. */
-const BAD_WHEN_TRUE = ['Stalled', 'Drifted', 'Suspended', 'WatchDegraded'] as const;
-const BAD_WHEN_FALSE = ['Ready', 'SourceReady'] as const;
+const BAD_WHEN_TRUE: ReadonlySet<ConditionType> = new Set([
+  'Stalled',
+  'Drifted',
+  'Suspended',
+  'WatchDegraded',
+]);
+const BAD_WHEN_FALSE: ReadonlySet<ConditionType> = new Set(['Ready', 'SourceReady']);
 
 function troubleOf({ daemon }: StatusDocument, nowMs: number): readonly SpanLine[] {
-  const bad = [
-    ...BAD_WHEN_FALSE.map((type) => conditionOf(daemon.conditions, type)).filter(
-      (condition) => condition !== undefined && condition.status !== 'True',
-    ),
-    ...BAD_WHEN_TRUE.map((type) => conditionOf(daemon.conditions, type)).filter(
-      (condition) => condition?.status === 'True',
-    ),
-  ];
   const working = conditionOf(daemon.conditions, 'Reconciling');
   return [
-    ...bad.map((condition) => troubleLine(condition as Condition, nowMs)),
+    ...troubleLines(daemon.conditions, nowMs),
     ...(working?.status === 'True' ? [[span(`  … ${working.message || 'an attempt runs'}`)]] : []),
     ...daemon.stuck.map(({ what, since }) => [
       span('  ! ', 'remove'),
       span(`stuck in the kernel for ${ageOf(since, nowMs)}: ${what}`),
     ]),
   ];
+}
+
+/** What is bad, each reason once: a stalled config is not ready either, and for the same reason. */
+function troubleLines(conditions: readonly Condition[], nowMs: number): readonly SpanLine[] {
+  const bad = conditions.filter(
+    ({ type, status }) =>
+      (BAD_WHEN_TRUE.has(type) && status === 'True') ||
+      (BAD_WHEN_FALSE.has(type) && status !== 'True'),
+  );
+  const others = bad.filter(({ type }) => type !== 'Ready');
+  return bad
+    .filter(
+      (condition) =>
+        condition.type !== 'Ready' || !others.some(({ message }) => message === condition.message),
+    )
+    .map((condition) => troubleLine(condition, nowMs));
 }
 
 function troubleLine(condition: Condition, nowMs: number): SpanLine {
@@ -99,19 +113,13 @@ function factsOf({ daemon, source, nextRun }: StatusDocument, nowMs: number): re
 
 function containerLines(container: ContainerStatus, nowMs: number): readonly SpanLine[] {
   const { name, conditions, hwpts, devices } = container;
-  const ready = conditionOf(conditions, 'Ready');
   const title = [
     span(`${name}  `, 'title'),
     span(isReady(container) ? 'ready' : 'not ready', isReady(container) ? 'add' : 'remove'),
   ];
-  const why = conditions.filter(
-    (condition) =>
-      condition.message !== '' &&
-      (condition === ready ? !isReady(container) : condition.status === 'True'),
-  );
   return [
     title,
-    ...why.map((condition) => troubleLine(condition, nowMs)),
+    ...troubleLines(conditions, nowMs),
     ...devices.map((device) => [
       span(`  ${(device.pci ?? device.mdev ?? '').padEnd(14)}${deviceText(device)}`),
     ]),

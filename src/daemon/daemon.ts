@@ -194,7 +194,8 @@ export class Daemon implements DaemonControl {
     // The rest of what is known changes more often than what is judged.
     if (view.judgements !== this.#judged) this.#seenContainers(view, at);
     this.#judged = view.judgements;
-    if (this.isReady()) this.#applied = attempted;
+    // What was judged before new files came says nothing of them.
+    if (this.isReady() && view.plan !== null) this.#applied = attempted;
     const condition = this.#conditions.of('').find(({ type }) => type === 'Drifted');
     if (!drifted && condition?.status === 'True') {
       this.#say('drifted', `the host has left what was applied: ${condition.message}`);

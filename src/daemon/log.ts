@@ -50,10 +50,22 @@ export function isJournal(env: Readonly<Record<string, string | undefined>>, fd:
   }
 }
 
-/** Writes every event of a daemon to the log, with its attempt, until the returned function is called. */
-export function logEvents(log: Log, control: Pick<DaemonControl, 'subscribe'>): () => void {
+/** What decides the level of an event, and what its lines are stamped with. */
+export type LoggedEvent = Pick<DaemonEvent, 'kind' | 'attempt' | 'outcome'>;
+
+/** Writes an event in the given words. */
+export function logEvent(log: Log, event: LoggedEvent, text: string): void {
+  log[levelOf(event)]({ event: event.kind, attempt: event.attempt }, text);
+}
+
+/** Writes every event of a daemon but those of these kinds, until the returned function is called. */
+export function logEvents(
+  log: Log,
+  control: Pick<DaemonControl, 'subscribe'>,
+  except: ReadonlySet<EventKind> = new Set(),
+): () => void {
   return control.subscribe((event) => {
-    log[levelOf(event)]({ event: event.kind, attempt: event.attempt }, event.text);
+    if (!except.has(event.kind)) logEvent(log, event, event.text);
   });
 }
 
@@ -65,7 +77,7 @@ const LEVELS: Readonly<Partial<Record<EventKind, 'warn' | 'error'>>> = {
   'watch-degraded': 'warn',
 };
 
-function levelOf({ kind, outcome }: DaemonEvent): 'info' | 'warn' | 'error' {
+function levelOf({ kind, outcome }: LoggedEvent): 'info' | 'warn' | 'error' {
   return outcome?.result === 'failed' ? 'error' : (LEVELS[kind] ?? 'info');
 }
 

@@ -173,7 +173,8 @@ export class ReconcileLoop {
         this.#settled = new Set();
         this.#said = '';
         const { digest, revision } = result.loaded;
-        this.#see({ loaded: result.loaded, source: { state: 'ready' } });
+        // The plan before was for other files.
+        this.#see({ loaded: result.loaded, source: { state: 'ready' }, plan: null });
         this.#deps.report({ kind: 'config-loaded', digest, revision });
         return true;
       }

@@ -18,7 +18,7 @@ export const reconcile = defineVerb<Options>({
     'Asks the daemon to look at files and host and to act now, instead of when its time comes.',
   examples: [
     ['autodomain reconcile', 'prints the id of the request'],
-    ['autodomain reconcile --wait --timeout 1m', 'and waits: exit 0 ready, 6 stalled, 8 timed out'],
+    ['autodomain reconcile --wait --timeout 1m', 'after an edit: 0 ready, 6 stalled, 8 timed out'],
   ],
   declare(command) {
     declareTimeout(declareSocket(command).option('--wait', 'wait for what comes of it'));

@@ -29,7 +29,7 @@ export const status = defineVerb<Options>({
   summary: 'Says what the daemon does and holds: whether all is well, what is not, and why.',
   examples: [
     ['autodomain status', 'first of all, when something is wrong'],
-    ['autodomain status --wait Ready --timeout 2m', 'after an edit, in a pipeline'],
+    ['autodomain status --wait Ready --timeout 2m', 'until the config that is attempted is so'],
     ['autodomain status -o json', 'as a JSON document'],
   ],
   declare(command) {

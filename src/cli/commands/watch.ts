@@ -4,10 +4,10 @@ import { Option } from 'commander';
 import { EXIT } from '../../base/errors.ts';
 import { Daemon } from '../../daemon/daemon.ts';
 import { DEFAULT_TIMING, type DriftPolicy } from '../../daemon/loop.ts';
-import { formatEvent } from '../../daemon/said.ts';
 import { Wakeup } from '../../daemon/wakeup.ts';
 import { Wishes } from '../../daemon/wishes.ts';
 import { PARALLEL_DEFAULT } from '../../engine/apply.ts';
+import { counted } from '../../kernel/count.ts';
 import { readSource } from '../../source/files.ts';
 import { type Hints, watchPaths } from '../../source/hints.ts';
 import { holdLocked, letGo } from '../hold.ts';
@@ -15,18 +15,20 @@ import { NO_HOT_PLUG, openHotPlug } from '../hot-plug.ts';
 import type { Io } from '../io.ts';
 import { type HostOptions, openHost } from '../machine.ts';
 import { declareHost } from '../options.ts';
+import { declareServe, faceOf, type ServeOptions } from '../serve.ts';
 import { openService } from '../service.ts';
 import { systemClock } from '../system-clock.ts';
 import { defineVerb, usageError, wholeNumber } from '../verb.ts';
 import { VERSION } from '../version.ts';
 
-type Options = HostOptions & {
-  readonly settle: number;
-  readonly removalGrace: number;
-  readonly resync: number;
-  readonly parallel: number;
-  readonly drift: DriftPolicy;
-};
+type Options = HostOptions &
+  ServeOptions & {
+    readonly settle: number;
+    readonly removalGrace: number;
+    readonly resync: number;
+    readonly parallel: number;
+    readonly drift: DriftPolicy;
+  };
 
 /** The verb `watch`. */
 export const watch = defineVerb<Options>({
@@ -38,7 +40,7 @@ export const watch = defineVerb<Options>({
     ['autodomain watch config/ --host host.yaml', 'in a model of a host'],
   ],
   declare(command) {
-    declareHost(command.argument('[path...]'))
+    declareServe(declareHost(command.argument('[path...]')))
       .option(
         '--settle <ms>',
         'files must stay the same this long before they are acted on',
@@ -73,8 +75,10 @@ export const watch = defineVerb<Options>({
 });
 
 async function follow(paths: readonly string[], options: Options, io: Io): Promise<number> {
+  const face = faceOf(options, io);
   const opened = await openHost(options, io);
-  const service = await openService(opened, io);
+  const syscalls = counted(opened.syscalls, face.calls);
+  const service = await openService({ ...opened, syscalls }, io);
   const { host } = service;
   // The loop's own time is real even where the host is a model.
   const clock = systemClock();
@@ -115,14 +119,19 @@ async function follow(paths: readonly string[], options: Options, io: Io): Promi
     read: () => readSource(paths),
     report(event) {
       if (event.kind === 'attempted') hotPlug.follow(host.journal.contexts());
-      io.stderr(`${formatEvent(event)}\n`);
+      face.report(event);
     },
   });
   try {
     // What an earlier process has left is held from the start.
     hotPlug.follow(host.journal.contexts());
-    await service.ready(() => daemon.isHealthy());
-    await daemon.run();
+    const hide = await face.serve(daemon, opened.document === null);
+    try {
+      await service.ready(() => daemon.isHealthy());
+      await daemon.run();
+    } finally {
+      await hide();
+    }
   } finally {
     await hints.close();
     await hotPlug.close();
