@@ -117,15 +117,20 @@ function containerLines(container: ContainerStatus, nowMs: number): readonly Spa
     span(`${name}  `, 'title'),
     span(isReady(container) ? 'ready' : 'not ready', isReady(container) ? 'add' : 'remove'),
   ];
+  const rows = [
+    ...devices.map((device) => {
+      const text = deviceText(device);
+      return { name: device.pci ?? device.mdev ?? '', text, tone: 'plain' as const };
+    }),
+    ...hwpts.map(({ id, dirtyTracking }) => {
+      return { name: `HWPT ${id}`, text: DIRTY_WORDS[dirtyTracking], tone: 'dim' as const };
+    }),
+  ];
+  const width = Math.max(0, ...rows.map((row) => row.name.length));
   return [
     title,
     ...troubleLines(conditions, nowMs),
-    ...devices.map((device) => [
-      span(`  ${(device.pci ?? device.mdev ?? '').padEnd(14)}${deviceText(device)}`),
-    ]),
-    ...hwpts.map(({ id, dirtyTracking }) => [
-      span(`  ${`HWPT ${id}`.padEnd(14)}${DIRTY_WORDS[dirtyTracking]}`, 'dim'),
-    ]),
+    ...rows.map((row) => [span(`  ${row.name.padEnd(width)}  ${row.text}`, row.tone)]),
   ];
 }
 
@@ -138,8 +143,8 @@ const DIRTY_WORDS = {
 const STATE_WORDS: { readonly [S in DeviceStatus['state']]: string } = {
   attached: 'attached',
   bound: 'open, not attached',
-  missing: 'missing: it is not on this host now',
-  leaving: 'on its way out: somebody asked for its removal',
+  missing: 'wanted, and not held',
+  leaving: 'on its way out',
 };
 
 const TRACKING_WORDS: { readonly [T in DeviceStatus['tracking']]: string } = {

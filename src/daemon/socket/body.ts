@@ -1,6 +1,6 @@
 /** The body of a request: bounded, JSON, and nothing in it that is not understood. */
 import type { IncomingMessage } from 'node:http';
-import { ProblemError } from './problem.ts';
+import { ProblemError, SEE_API } from './problem.ts';
 
 /** A JSON object whose fields are not checked yet. */
 export type Fields = Readonly<Record<string, unknown>>;
@@ -74,6 +74,5 @@ export function countIn(body: Fields, field: string): number | null {
 
 /** A request that cannot be understood. */
 export function badRequest(cause: string): ProblemError {
-  const remedy = 'see docs/daemon-api.md for what can be asked';
-  return new ProblemError('bad-request', 'nothing was done', cause, remedy);
+  return new ProblemError('bad-request', 'nothing was done', cause, SEE_API);
 }

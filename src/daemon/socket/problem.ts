@@ -15,6 +15,12 @@ export const PROBLEMS = {
   'too-many-connections': 503,
 } as const;
 
+/** The content type of a problem. Source: RFC 9457. */
+export const PROBLEM_TYPE = 'application/problem+json';
+
+/** The remedy for a request that cannot be understood. */
+export const SEE_API = 'see docs/daemon-api.md for what can be asked';
+
 /** A kind of problem. */
 export type ProblemType = keyof typeof PROBLEMS;
 

@@ -9,7 +9,7 @@ import { planToJson } from '../../plan/format-json.ts';
 import type { DaemonControl } from '../control.ts';
 import { requestDocument } from '../documents.ts';
 import { badRequest, countIn, digestIn, type Fields, namesIn, onlyFields } from './body.ts';
-import { ProblemError } from './problem.ts';
+import { ProblemError, SEE_API } from './problem.ts';
 import { outcomeWithin } from './requests.ts';
 
 /** A request that was understood and is allowed. */
@@ -69,6 +69,28 @@ export const ROUTES: readonly Route[] = [
     }),
   },
 ];
+
+/** The route of a request, and what its `*` stands for. Throws ProblemError where there is none. */
+export function routeOf(
+  method: string,
+  path: string,
+): { readonly route: Route; readonly tail: string } {
+  const matching = ROUTES.filter((route) => tailOf(route, path) !== null);
+  const route = matching.find((each) => each.method === method);
+  if (route !== undefined) return { route, tail: tailOf(route, path) ?? '' };
+  if (matching.length === 0) {
+    const cause = `there is no ${path.slice(0, 100)}`;
+    throw new ProblemError('not-found', 'nothing was done', cause, SEE_API);
+  }
+  const cause = `${path} takes ${matching.map((each) => each.method).join(', ')}`;
+  throw new ProblemError('method-not-allowed', 'nothing was done', cause, SEE_API);
+}
+
+function tailOf({ path }: Route, asked: string): string | null {
+  if (!path.endsWith('*')) return asked === path ? '' : null;
+  const tail = asked.slice(path.length - 1);
+  return asked.startsWith(path.slice(0, -1)) && /^[\w.-]{1,64}$/.test(tail) ? tail : null;
+}
 
 function ok(document: object): Answer {
   return { kind: 'document', status: 200, document };

@@ -13,8 +13,9 @@ import { streamEvents } from './events.ts';
 import { DEFAULT_LIMITS, type SocketLimits } from './limits.ts';
 import { listenAt, type SocketPlace } from './listen.ts';
 import { mayChange, Peers } from './peers.ts';
-import { type Problem, ProblemError } from './problem.ts';
-import { type Answer, ROUTES, type Route } from './routes.ts';
+import { PROBLEM_TYPE, ProblemError, SEE_API } from './problem.ts';
+import { refusalOf, refuse, TOO_MANY } from './refuse.ts';
+import { type Answer, routeOf } from './routes.ts';
 
 /** What the socket serves, and where. */
 export interface SocketOptions {
@@ -64,7 +65,7 @@ class Endpoint {
     });
     this.#http.maxRequestsPerSocket = 1;
     this.#http.on('request', (request, response) => void this.#serve(request, response));
-    this.#http.on('clientError', (error, socket) => refuse(socket as Socket, statusOf(error)));
+    this.#http.on('clientError', (error, socket) => refuse(socket as Socket, refusalOf(error)));
     // A peer is known and counted before HTTP hears of its connection.
     const [listener] = this.#http.listeners('connection');
     this.#http.removeAllListeners('connection');
@@ -171,34 +172,13 @@ class Endpoint {
 }
 
 const JSON_TYPE = 'application/json';
-const PROBLEM_TYPE = 'application/problem+json';
 
 function urlOf(request: IncomingMessage): URL {
   try {
     return new URL(request.url ?? '/', 'http://autodomain');
   } catch {
-    throw new ProblemError('bad-request', 'nothing was done', 'the path is none', HELP);
+    throw new ProblemError('bad-request', 'nothing was done', 'the path is none', SEE_API);
   }
-}
-
-const HELP = 'see docs/daemon-api.md for what can be asked';
-
-function routeOf(method: string, path: string): { readonly route: Route; readonly tail: string } {
-  const matching = ROUTES.filter((route) => tailOf(route, path) !== null);
-  const route = matching.find((each) => each.method === method);
-  if (route !== undefined) return { route, tail: tailOf(route, path) ?? '' };
-  if (matching.length === 0) {
-    const cause = `there is no ${path.slice(0, 100)}`;
-    throw new ProblemError('not-found', 'nothing was done', cause, HELP);
-  }
-  const cause = `${path} takes ${matching.map((each) => each.method).join(', ')}`;
-  throw new ProblemError('method-not-allowed', 'nothing was done', cause, HELP);
-}
-
-function tailOf({ path }: Route, asked: string): string | null {
-  if (!path.endsWith('*')) return asked === path ? '' : null;
-  const tail = asked.slice(path.length - 1);
-  return asked.startsWith(path.slice(0, -1)) && /^[\w.-]{1,64}$/.test(tail) ? tail : null;
 }
 
 function requireChange(peer: PeerCredentials, path: string): void {
@@ -210,69 +190,4 @@ function requireChange(peer: PeerCredentials, path: string): void {
     `uid ${peer.uid} may look, but ${path} takes ${own === 0 ? 'root' : `root or uid ${own}`}`,
     'run it as that user, for example with sudo',
   );
-}
-
-const TOO_MANY = {
-  status: 503,
-  reason: 'Service Unavailable',
-  type: 'too-many-connections',
-  cause: 'this user or process has too many connections open',
-  remedy: 'close some, and try again',
-} as const;
-
-const BAD_REQUEST = {
-  status: 400,
-  reason: 'Bad Request',
-  type: 'bad-request',
-  cause: 'this is not an HTTP request',
-  remedy: HELP,
-} as const;
-
-const HEADERS_TOO_LARGE = {
-  status: 431,
-  reason: 'Request Header Fields Too Large',
-  type: 'too-large',
-  cause: 'the header of the request is too large',
-  remedy: 'send less',
-} as const;
-
-const TOO_SLOW = {
-  status: 408,
-  reason: 'Request Timeout',
-  type: 'bad-request',
-  cause: 'the request did not arrive in time',
-  remedy: 'send it at once',
-} as const;
-
-type Refusal = typeof TOO_MANY | typeof BAD_REQUEST | typeof HEADERS_TOO_LARGE | typeof TOO_SLOW;
-
-function statusOf(error: Error): Refusal {
-  const { code } = error as NodeJS.ErrnoException;
-  if (code === 'HPE_HEADER_OVERFLOW') return HEADERS_TOO_LARGE;
-  return code === 'ERR_HTTP_REQUEST_TIMEOUT' ? TOO_SLOW : BAD_REQUEST;
-}
-
-/** Answers a connection that never became a request, and ends it, read or not. */
-function refuse(socket: Socket, { status, reason, type, cause, remedy }: Refusal): void {
-  if (!socket.writable) {
-    socket.destroy();
-    return;
-  }
-  const problem: Problem = {
-    formatVersion: '1.0',
-    kind: 'Problem',
-    type,
-    status,
-    title: 'nothing was done',
-    cause,
-    remedy,
-  };
-  const text = `${JSON.stringify(problem)}\n`;
-  const head = [
-    `HTTP/1.1 ${status} ${reason}`,
-    `content-type: ${PROBLEM_TYPE}`,
-    `content-length: ${Buffer.byteLength(text)}`,
-    'connection: close',
-  ];
-  socket.end(`${head.join('\r\n')}\r\n\r\n${text}`, () => socket.destroy());
 }
