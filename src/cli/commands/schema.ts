@@ -8,10 +8,12 @@ const DIRECTORY = new URL('../../../schema/', import.meta.url);
 /** The verb `schema`. */
 export const schema = defineVerb<object>({
   name: 'schema',
-  summary: 'Prints a JSON schema: of the files (the default), of a plan, or of a graph.',
+  summary:
+    'Prints a JSON schema: of the files (the default), of a plan or graph, or of what a daemon answers.',
   examples: [
     ['autodomain schema', 'the schema of Container and Host documents'],
     ['autodomain schema plan.v1', 'the shape of `plan -o json`'],
+    ['autodomain schema status.v1', 'the shape of `status -o json`'],
   ],
   declare(command) {
     command.argument('[name]');
