@@ -15,9 +15,7 @@ import {
   openLog,
 } from '../daemon/log.ts';
 import type { WatchEvent } from '../daemon/loop.ts';
-import { DaemonMetrics } from '../daemon/metrics.ts';
 import { formatEvent, outcomeIn } from '../daemon/said.ts';
-import type { ControlSocket } from '../daemon/socket/server.ts';
 import { CallCounts } from '../kernel/count.ts';
 import type { Io } from './io.ts';
 import { declareSocket, type SocketOption } from './options.ts';
@@ -77,13 +75,11 @@ export function faceOf(options: ServeOptions, io: Io): Face {
       logEvent(log, { kind: event.kind, attempt, ...outcomeIn(event) }, formatEvent(event));
     },
     async serve(control, lockHeld) {
-      const metrics = new DaemonMetrics({ control, calls });
       const unsubscribe = logEvents(log, control, REPORTED);
-      const socket = await open(control, metrics, { options, io, log, lockHeld });
+      const close = await open(control, { options, io, log, calls, lockHeld });
       return async () => {
         unsubscribe();
-        metrics.close();
-        await socket?.close();
+        await close();
       };
     },
   };
@@ -105,23 +101,25 @@ interface Surroundings {
   readonly options: ServeOptions;
   readonly io: Io;
   readonly log: Log;
+  readonly calls: CallCounts;
   readonly lockHeld: boolean;
 }
 
 async function open(
   control: DaemonControl,
-  metrics: DaemonMetrics,
-  { options, io, log, lockHeld }: Surroundings,
-): Promise<ControlSocket | null> {
+  { options, io, log, calls, lockHeld }: Surroundings,
+): Promise<() => Promise<void>> {
   const named = options.socket ?? io.env['AUTODOMAIN_SOCKET'];
-  if (named === undefined && !lockHeld) return null;
-  const [{ serveSocket }, { gidOfGroup }, { peerOf }] = await Promise.all([
+  if (named === undefined && !lockHeld) return async () => undefined;
+  const [{ DaemonMetrics }, { serveSocket }, { gidOfGroup }, { peerOf }] = await Promise.all([
+    import('../daemon/metrics.ts'),
     import('../daemon/socket/server.ts'),
     import('../daemon/socket/listen.ts'),
     import('../kernel/native/peer.ts'),
   ]);
   const { socketGroup } = options;
-  return serveSocket({
+  const metrics = new DaemonMetrics({ control, calls });
+  const socket = await serveSocket({
     control,
     place: {
       path: named ?? join(runDirectory(io.env), 'control.sock'),
@@ -132,4 +130,8 @@ async function open(
     peerOf,
     log,
   });
+  return async () => {
+    metrics.close();
+    await socket.close();
+  };
 }
