@@ -2,7 +2,6 @@
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import type { DaemonControl, EventKind } from '../daemon/control.ts';
-import { runDirectory } from '../daemon/lock.ts';
 import {
   isJournal,
   LOG_FORMATS,
@@ -15,6 +14,7 @@ import {
   openLog,
 } from '../daemon/log.ts';
 import type { WatchEvent } from '../daemon/loop.ts';
+import { runDirectory } from '../daemon/run-directory.ts';
 import { formatEvent, outcomeIn } from '../daemon/said.ts';
 import { CallCounts } from '../kernel/count.ts';
 import type { Io } from './io.ts';
