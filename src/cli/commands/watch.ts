@@ -87,10 +87,8 @@ export const watch = defineVerb<Options>({
 async function follow(paths: readonly string[], options: Options, io: Io): Promise<number> {
   const face = faceOf(options, io);
   const opened = await openHost(options, io);
-  const service = await openService(
-    { ...opened, syscalls: counted(opened.syscalls, face.calls) },
-    io,
-  );
+  const syscalls = counted(opened.syscalls, face.calls);
+  const service = await openService({ ...opened, syscalls }, io);
   const { host } = service;
   // The loop's own time is real even where the host is a model.
   const clock = systemClock();
@@ -152,8 +150,12 @@ async function follow(paths: readonly string[], options: Options, io: Io): Promi
     // What an earlier process has left is held from the start.
     hotPlug.follow(host.journal.contexts());
     const hide = await face.serve(daemon, opened.document === null);
-    await service.ready(() => daemon.isHealthy());
-    await daemon.run().finally(hide);
+    try {
+      await service.ready(() => daemon.isHealthy());
+      await daemon.run();
+    } finally {
+      await hide();
+    }
   } finally {
     deafen();
     await source.close();
