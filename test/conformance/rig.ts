@@ -4,6 +4,7 @@ import type { DevId, HwptId, IoasId } from '../../src/base/ids.ts';
 import { allocHwpt, openIommufd } from '../../src/kernel/iommufd.ts';
 import type { Fd, Syscalls } from '../../src/kernel/port.ts';
 import { bindIommufd, openDevice } from '../../src/kernel/vfio.ts';
+import { Recorder } from './recorder.ts';
 
 /** The devices that a target offers, as names of their device files. */
 export interface Target {
@@ -13,8 +14,14 @@ export interface Target {
   /** Two PCI functions of one group. */
   readonly mates: readonly [string, string] | null;
   readonly mdev: string | null;
-  /** Is the IOMMU of `single` able to track dirty pages. */
+  /** Is the IOMMU of the devices able to track dirty pages. */
   readonly tracks: boolean;
+  /** Memory at a page boundary, for mappings. */
+  readonly memory: Uint8Array;
+  /** Makes a device of the context, where devices are not opened but made. */
+  readonly plug?: (iommufd: Fd) => DevId;
+  /** Lets somebody open the legacy file of a device's group; returns how to close it. */
+  readonly holdGroup?: (cdev: string) => () => Promise<void>;
 }
 
 /** The errno of a refusal, or `ok`. */
@@ -36,18 +43,24 @@ export const GONE = 1000 as never;
 export interface Rig {
   readonly name: string;
   readonly target: Target;
+  /** The target's, watched. */
   readonly syscalls: Syscalls;
+  /** What the cases have provoked so far, as `IOCTL ERRNO`. */
+  readonly seen: ReadonlySet<string>;
   /** The context of the case that runs. */
   readonly iommufd: Fd;
   /** Closes the file after the case. */
   keep(fd: Fd): Fd;
+  /** Some device of the context, of whatever kind the target has. */
+  device(): Promise<DevId>;
   bound(cdev: string, context?: Fd): Promise<{ fd: Fd; devId: DevId }>;
   hwptOf(devId: DevId, ptId: IoasId, flags?: number): Promise<HwptId>;
 }
 
 /** A rig on a target; it declares what happens before and after each case. */
 export function rigOn(name: string, target: Target): Rig {
-  const { syscalls } = target;
+  const recorder = new Recorder();
+  const syscalls = recorder.around(target.syscalls);
   let files: Fd[] = [];
   let iommufd: Fd;
   const keep = (fd: Fd): Fd => {
@@ -61,17 +74,23 @@ export function rigOn(name: string, target: Target): Rig {
   afterEach(async () => {
     for (const fd of files.reverse()) await syscalls.slow.close(fd);
   });
+  const bound = async (cdev: string, context = iommufd): Promise<{ fd: Fd; devId: DevId }> => {
+    const fd = keep(openDevice(syscalls, cdev));
+    return { fd, devId: await bindIommufd(syscalls, fd, context) };
+  };
   return {
     name,
     target,
     syscalls,
+    seen: recorder.seen,
     keep,
     get iommufd() {
       return iommufd;
     },
-    async bound(cdev, context = iommufd) {
-      const fd = keep(openDevice(syscalls, cdev));
-      return { fd, devId: await bindIommufd(syscalls, fd, context) };
+    bound,
+    async device() {
+      if (target.plug !== undefined) return target.plug(iommufd);
+      return (await bound(target.single?.[0] ?? '')).devId;
     },
     hwptOf: (devId, ptId, flags = 0) => allocHwpt(syscalls, iommufd, { devId, ptId, flags }),
   };
