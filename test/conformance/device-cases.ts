@@ -14,7 +14,11 @@ import {
 import type { Fd } from '../../src/kernel/port.ts';
 import { classify } from '../../src/kernel/probe.ts';
 import { HWPT_ALLOC_DIRTY_TRACKING } from '../../src/kernel/uapi/iommufd.ts';
-import { FEATURE_DMA_LOGGING_START, VFIO_OPS } from '../../src/kernel/uapi/vfio.ts';
+import {
+  FEATURE_DMA_LOGGING_START,
+  PCI_CONFIG_REGION_INDEX,
+  VFIO_OPS,
+} from '../../src/kernel/uapi/vfio.ts';
 import {
   armRequest,
   attachPt,
@@ -23,6 +27,7 @@ import {
   disarmRequest,
   hasFeature,
   openDevice,
+  setBusMaster,
 } from '../../src/kernel/vfio.ts';
 import { answerOf, GONE, type Rig } from './rig.ts';
 
@@ -60,6 +65,22 @@ export function deviceCases(rig: Rig): void {
       expect(await answerOf(() => bindIommufd(syscalls, fd, rig.iommufd))).toBe('EINVAL');
       const other = keep(openDevice(syscalls, a));
       expect(await answerOf(() => bindIommufd(syscalls, other, rig.iommufd))).toBe('EINVAL');
+    });
+
+    it('has a configuration space in which the bus master is switched', async () => {
+      const op = VFIO_OPS.VFIO_DEVICE_GET_REGION_INFO;
+      const { fd } = await bound(a);
+      const { out } = call(syscalls, fd, op, { index: PCI_CONFIG_REGION_INDEX });
+      expect(out.size).toBeGreaterThanOrEqual(256n);
+      const isMaster = (file: Fd): boolean =>
+        ((syscalls.readAt(file, out.offset + 4n, 2)[0] ?? 0) & 4) !== 0;
+      setBusMaster(syscalls, fd, true);
+      expect(isMaster(fd)).toBe(true);
+      setBusMaster(syscalls, fd, false);
+      expect(isMaster(fd)).toBe(false);
+      expect(await answerOf(() => call(syscalls, fd, op, { index: 99 }))).toBe('EINVAL');
+      const closed = keep(openDevice(syscalls, a));
+      expect(await answerOf(() => syscalls.readAt(closed, out.offset, 2))).toBe('EINVAL');
     });
 
     it('takes an eventfd for the request interrupt, another in its place, and none', async () => {
