@@ -62,33 +62,75 @@ export function placeContainer(
 ): ContainerPlacement {
   const groups = groupNeeds(world, wanted, mode);
   const live = mode === 'rebuild' ? [] : [...(wanted.live?.hwpts.values() ?? [])];
-  const choices: Choice[] = live.map((hwpt) => choiceOf(world.graph, hwpt));
-  const created: NewHwpt[] = [];
   const placements: Placement[] = [];
   const movers: GroupNeed[] = [];
+  const stayed = new Set(mode === 'rebuild' ? [] : waitedOn(world, wanted));
   for (const each of groups) {
     const on = live.find((hwpt) => hwpt.ref === each.running?.from.pt);
     if (on && hasProperties(on, each.need)) {
       placements.push({ ...each, candidates: [on.ref], mayNeedAnother: false });
+      stayed.add(on.ref);
     } else movers.push(each);
   }
-  for (const each of movers.sort(leastCapableFirst)) {
-    const fitting = fittingChoices(choices, each);
-    const [best, ...rest] = fitting;
-    if (best) {
-      const others = each.running === null ? rest.map(({ ref }) => ref) : [];
-      const sure = fitting.some((choice) => choice.madeFor?.name === each.iommu?.name);
-      const mayNeedAnother = each.running === null && !sure;
-      placements.push({ ...each, candidates: [best.ref, ...others], mayNeedAnother });
-      continue;
-    }
-    const made = newHwpt(wanted.spec.name, created.length + 1, each);
-    created.push(made);
-    choices.push({ ref: made.ref, madeFor: made.iommu, flags: made.flags });
-    placements.push({ ...each, candidates: [made.ref], mayNeedAnother: false });
+  const choices = live.map((hwpt) => choiceOf(world.graph, hwpt));
+  const used = choices.filter(({ ref }) => stayed.has(ref));
+  const idle = choices.filter(({ ref }) => !stayed.has(ref));
+  const created: NewHwpt[] = [];
+  movers.sort(leastCapableFirst);
+  const provide = (groups: readonly GroupNeed[], first: GroupNeed): Choice => {
+    const made = newHwpt(wanted.spec.name, created.length + 1, first);
+    const choice = { ref: made.ref, madeFor: made.iommu, flags: made.flags };
+    const reused = reusable({ idle, used, instead: choice, first, groups });
+    if (reused === null) created.push(made);
+    used.push(reused ?? choice);
+    return reused ?? choice;
+  };
+  for (const [index, each] of movers.entries()) {
+    const [best = provide(movers.slice(index), each), ...rest] = fittingChoices(used, each);
+    placements.push(placementOn(best, rest, each));
   }
   placements.sort((a, b) => compareText(firstKey(a), firstKey(b)));
   return { placements, created };
+}
+
+/** HWPTs on which a device waits for its grace to end: they stay whatever is planned. */
+export function waitedOn(world: World, { live, spec }: Wanted): readonly ObjectRef[] {
+  const context = world.graph.contexts.get(spec.context);
+  if (world.waiting.length === 0 || live === null || !context) return [];
+  return [...context.devices.values()].flatMap(({ key, attachment }) => {
+    const goes = world.leaving.has(key) || world.selection.assigned.has(key);
+    return attachment?.container === live.name && !goes ? [attachment.pt] : [];
+  });
+}
+
+function placementOn(best: Choice, rest: readonly Choice[], each: GroupNeed): Placement {
+  const others = each.running === null ? rest.map(({ ref }) => ref) : [];
+  const sure = [best, ...rest].some((choice) => choice.madeFor?.name === each.iommu?.name);
+  const mayNeedAnother = each.running === null && !sure;
+  return { ...each, candidates: [best.ref, ...others], mayNeedAnother };
+}
+
+/**
+ * A live HWPT that no device would stay on and that can stand in for a new one made for the first of the
+ * groups: it takes as many of them. One that takes fewer would only leave one more HWPT in the end.
+ */
+function reusable(from: {
+  readonly idle: readonly Choice[];
+  readonly used: readonly Choice[];
+  readonly instead: Choice;
+  readonly first: GroupNeed;
+  readonly groups: readonly GroupNeed[];
+}): Choice | null {
+  const { idle, used, instead, first, groups } = from;
+  if (idle.length === 0) return null;
+  const takes = (choices: readonly Choice[], group: GroupNeed): boolean =>
+    fittingChoices(choices, group).length > 0;
+  const followers = groups.filter((group) => !takes(used, group) && takes([instead], group));
+  return (
+    fittingChoices(idle, first).find((choice) =>
+      followers.every((group) => takes([choice], group)),
+    ) ?? null
+  );
 }
 
 function newHwpt(container: string, number: number, group: GroupNeed): NewHwpt {
@@ -173,8 +215,13 @@ function choiceOf(graph: Graph, hwpt: Hwpt): Choice {
   };
 }
 
+/** Of equals one that runs comes first: an idle one may try what was made for it, and not the other way round. */
 function leastCapableFirst(a: GroupNeed, b: GroupNeed): number {
-  return compareCapability(a.iommu, b.iommu) || compareText(firstKey(a), firstKey(b));
+  return (
+    compareCapability(a.iommu, b.iommu) ||
+    Number(a.running === null) - Number(b.running === null) ||
+    compareText(firstKey(a), firstKey(b))
+  );
 }
 
 function firstKey(group: { readonly members: readonly PciDevice[] }): string {

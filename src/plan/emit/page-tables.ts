@@ -3,7 +3,7 @@ import type { DeviceKey } from '../../base/ids.ts';
 import { newRef } from '../../graph/refs.ts';
 import type { Attachment, Device, LiveContainer, ObjectRef } from '../../graph/types.ts';
 import type { HwptFlags } from '../../steps/def.ts';
-import type { NewHwpt, Placement } from '../placement.ts';
+import { type NewHwpt, type Placement, waitedOn } from '../placement.ts';
 import { ioasRef } from './containers.ts';
 import { type Emitter, type PlacedContainer, TOKENS } from './emitter.ts';
 
@@ -245,26 +245,10 @@ function keptHwpts({ pages }: PlacedContainer): ReadonlySet<ObjectRef> {
 export function emitFreedHwpts(emitter: Emitter, placed: PlacedContainer): void {
   const { live, spec } = placed.wanted;
   if (live === null) return;
-  const kept = placed.rebuild ? new Set<ObjectRef>() : stillUsed(emitter, placed, live);
+  const kept = placed.rebuild
+    ? new Set<ObjectRef>()
+    : new Set([...keptHwpts(placed), ...waitedOn(emitter.world, placed.wanted)]);
   freeHwpts(emitter, { ...spec, live, kept, cell: placed.cell });
-}
-
-/** HWPTs that a placement uses, or on which a device waits for its grace to end. */
-function stillUsed(
-  emitter: Emitter,
-  placed: PlacedContainer,
-  live: LiveContainer,
-): ReadonlySet<ObjectRef> {
-  const kept = new Set(keptHwpts(placed));
-  const { world } = emitter;
-  if (world.waiting.length === 0) return kept;
-  for (const device of world.graph.contexts.get(placed.wanted.spec.context)?.devices.values() ??
-    []) {
-    const { key, attachment } = device;
-    if (attachment === null || attachment.container !== live.name) continue;
-    if (!world.leaving.has(key) && !world.selection.assigned.has(key)) kept.add(attachment.pt);
-  }
-  return kept;
 }
 
 /** Emits the end of the HWPTs of a live container, but for those that are kept. */
