@@ -32,9 +32,9 @@ export const figures = [
     ),
   ),
   collected(
-    'ioctl-overhead-iommufd',
+    'iommufd-ioctl-overhead',
     'us',
-    'a typed call (IOMMU_OPTION) less the same call in C, in the guest',
+    'CPU of a typed call (IOMMU_OPTION) less the same call in C, in the guest',
     'the call in C',
   ),
 ];
