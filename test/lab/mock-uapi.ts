@@ -38,28 +38,3 @@ export const MOCK_DOMAIN_REPLACE = 10;
 export const MOCK_DOMAIN_FLAGS = 12;
 /** `dev_flags`: the device's IOMMU cannot track. */
 export const MOCK_NO_DIRTY = 1;
-
-/**
- * The same ioctl as MOCK_DIRTY reads it: stands for the writes of a device. `id` is a HWPT that tracks;
- * each bit behind `uptr` marks one page of it as written.
- */
-export const IOMMU_TEST_DIRTY = {
-  ...IOMMU_TEST_CMD,
-  struct: struct('iommu_test_cmd', [
-    ['size', 'u32'],
-    ['op', 'u32'],
-    ['id', 'u32'],
-    ['__reserved', 'u32'],
-    ['flags', 'u32'],
-    ['iova', 'u64'],
-    ['length', 'u64'],
-    ['page_size', 'u64'],
-    ['uptr', 'ptr'],
-    ['out_nr_dirty', 'u64'],
-    ['last', 'u32'],
-  ]),
-} as const satisfies IoctlOp;
-
-export const MOCK_DIRTY = 13;
-/** Pages of the mock are half as large as the kernel's. */
-export const MOCK_PAGE_SIZE = 2048n;

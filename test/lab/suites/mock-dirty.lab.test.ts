@@ -7,10 +7,40 @@ import { describe, expect, it } from 'vitest';
 import type { HwptId, IoasId } from '../../../src/base/ids.ts';
 import { call, callSlow } from '../../../src/kernel/call.ts';
 import type { Fd } from '../../../src/kernel/port.ts';
+import { struct } from '../../../src/kernel/struct.ts';
 import { IOMMUFD_OPS } from '../../../src/kernel/uapi/iommufd.ts';
+import { type IoctlOp, ioNumber } from '../../../src/kernel/uapi/op.ts';
 import { mapMemory, pages } from '../edu.ts';
-import { IOMMU_TEST_DIRTY, MOCK_DIRTY, MOCK_PAGE_SIZE } from '../mock-uapi.ts';
 import { MockWorld } from '../mock-world.ts';
+
+/**
+ * DIRTY of iommufd's selftest: stands for the writes of a device. `id` is a HWPT that tracks; each bit
+ * behind `uptr` marks one page of it as written. Source: iommufd_test.h, struct iommu_test_cmd (v6.12).
+ */
+const DIRTY = {
+  name: 'IOMMU_TEST_CMD',
+  request: ioNumber(0xa0),
+  struct: struct('iommu_test_cmd', [
+    ['size', 'u32'],
+    ['op', 'u32'],
+    ['id', 'u32'],
+    ['__reserved', 'u32'],
+    ['flags', 'u32'],
+    ['iova', 'u64'],
+    ['length', 'u64'],
+    ['page_size', 'u64'],
+    ['uptr', 'ptr'],
+    ['out_nr_dirty', 'u64'],
+    ['last', 'u32'],
+  ]),
+  last: 'last',
+  sizeField: 'size',
+  slow: false,
+  errnos: {},
+} as const satisfies IoctlOp;
+const OP_DIRTY = 13;
+/** Pages of the mock are half as large as the kernel's. */
+const MOCK_PAGE_SIZE = 2048n;
 
 const IOVA = 0x1000000n;
 const memory = pages(4);
@@ -28,8 +58,8 @@ class Tracked extends MockWorld {
   /** Marks pages as written: one bit a page. EINVAL where nothing is tracked. */
   write(bits: number): bigint {
     const { iommufd, hwpt } = this.#held();
-    const fields = { op: MOCK_DIRTY, id: hwpt, ...range, uptr: Uint8Array.of(bits) };
-    return call(this.host.syscalls, iommufd, IOMMU_TEST_DIRTY, fields).out.out_nr_dirty;
+    const fields = { op: OP_DIRTY, id: hwpt, ...range, uptr: Uint8Array.of(bits) };
+    return call(this.host.syscalls, iommufd, DIRTY, fields).out.out_nr_dirty;
   }
 
   /** Reads and clears the account of the HWPT that the devices are on. */
