@@ -2,6 +2,7 @@
 // this machine with an ioctl that every machine has, and in the lab with one of iommufd.
 import { call } from '../dist/kernel/call.js';
 import { struct } from '../dist/kernel/struct.js';
+import { cpuMs } from './cpu.mjs';
 
 /**
  * TIOCGWINSZ on a new pseudo-terminal: no privilege, no device, and it does next to nothing. Declared as
@@ -31,9 +32,10 @@ export const WINDOW_SIZE = {
   errnos: {},
 };
 
-/** Microseconds a typed call, as the mean of so many. */
-export function typedCallUs(syscalls, fd, op, fields, count) {
-  const start = process.hrtime.bigint();
-  for (let i = 0; i < count; i += 1) call(syscalls, fd, op, fields);
-  return Number(process.hrtime.bigint() - start) / 1000 / count;
+/** Microseconds of CPU a typed call, as the mean of so many. */
+export async function typedCallUs(syscalls, fd, op, fields, count) {
+  const ms = await cpuMs(() => {
+    for (let i = 0; i < count; i += 1) call(syscalls, fd, op, fields);
+  });
+  return (ms * 1000) / count;
 }

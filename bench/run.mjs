@@ -1,7 +1,8 @@
 // Prints figures, each beside a baseline that is measured in the same run. `-o json` prints one object
 // a figure; words after it choose figures by the beginning of their id. Figures inform, they never fail.
+// Those that need a kernel with iommufd boot a guest, and run only when asked for: by id, or by `lab`.
 import { readdirSync } from 'node:fs';
-import { cpus, totalmem } from 'node:os';
+import { cpus, release, totalmem } from 'node:os';
 
 const args = process.argv.slice(2);
 const json = args[0] === '-o' && args[1] === 'json';
@@ -10,17 +11,26 @@ const wanted = json ? args.slice(2) : args;
 const figures = [];
 for (const file of readdirSync(new URL('figures/', import.meta.url)).sort()) {
   const { figures: own } = await import(new URL(`figures/${file}`, import.meta.url));
-  figures.push(
-    ...own.filter(({ id }) => wanted.length === 0 || wanted.some((word) => id.startsWith(word))),
-  );
+  figures.push(...own.filter(isWanted));
 }
 
 if (!json) {
   console.log(
-    `${cpus()[0]?.model ?? 'unknown'}, ${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB, Linux, Node ${process.version}`,
+    `${cpus()[0]?.model ?? 'unknown'}, ${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release()}, Node ${process.version}`,
   );
 }
-for (const { id, unit, n, what, against, measure } of figures) {
+for (const figure of figures) {
+  const result = resultOf(figure, await (figure.collect ?? sampled)(figure));
+  console.log(json ? JSON.stringify(result) : textOf(result));
+}
+
+function isWanted({ id, lab = false }) {
+  if (wanted.length === 0) return !lab;
+  return wanted.some((word) => id.startsWith(word) || (lab && word === 'lab'));
+}
+
+/** Measures once for nothing, then n times. */
+async function sampled({ n, measure }) {
   const values = [];
   const baselines = [];
   await measure();
@@ -29,20 +39,41 @@ for (const { id, unit, n, what, against, measure } of figures) {
     values.push(value);
     baselines.push(baseline);
   }
+  return { values, baselines };
+}
+
+/** `beside` and `parts`, where a figure has them, are further medians in its unit. */
+function resultOf({ id, what, unit, against }, { values, baselines, beside, parts }) {
   const value = median(values);
   const baseline = median(baselines);
-  const ratio = baseline === 0 ? null : value / baseline;
-  const spread = [Math.min(...values), Math.max(...values)];
-  if (json)
-    console.log(JSON.stringify({ id, what, value, unit, baseline, against, ratio, n, spread }));
-  else {
-    const shown = `${format(value)} ${unit}`.padEnd(14);
-    const beside =
-      ratio === null ? '' : `${ratio.toFixed(2)} x ${against} (${format(baseline)} ${unit})`;
-    console.log(
-      `${id.padEnd(18)} ${shown} ${beside}; n ${n}, ${format(spread[0])} to ${format(spread[1])}: ${what}`,
+  return {
+    id,
+    what,
+    value,
+    unit,
+    baseline,
+    against,
+    ratio: baseline === 0 ? null : value / baseline,
+    n: values.length,
+    spread: [Math.min(...values), Math.max(...values)],
+    ...(beside && { beside: medians(beside) }),
+    ...(parts && { parts: medians(parts) }),
+  };
+}
+
+function textOf({ id, what, value, unit, baseline, against, ratio, n, spread, beside, parts }) {
+  const shown = `${format(value)} ${unit}`.padEnd(14);
+  const ratioText =
+    ratio === null ? '' : `${ratio.toFixed(2)} x ${against} (${format(baseline)} ${unit})`;
+  const list = (title, more = {}) =>
+    Object.entries(more).map(
+      ([name, each]) => `\n${' '.repeat(19)}${title} ${name}: ${format(each)} ${unit}`,
     );
-  }
+  return `${id.padEnd(18)} ${shown} ${ratioText}; n ${n}, ${format(spread[0])} to ${format(spread[1])}: ${what}${[...list('beside', beside), ...list('part', parts)].join('')}`;
+}
+
+function medians(lists) {
+  return Object.fromEntries(Object.entries(lists).map(([name, list]) => [name, median(list)]));
 }
 
 function median(values) {

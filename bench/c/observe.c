@@ -5,7 +5,7 @@
  *
  * A line of LIST is a letter, a space and a path: `f` a file, `d` the names of a directory, `l` the text of
  * a link, `r` the real path, `s` the status. What is not there is asked for all the same. Prints the
- * microseconds that reading everything once took, and the number of bytes that came.
+ * microseconds of CPU that reading everything once took, and the number of bytes that came.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -86,12 +86,12 @@ int main(int argc, char **argv)
     } while (used == size - 1);
     text[used] = '\0';
 
-    clock_gettime(CLOCK_MONOTONIC, &start);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &start);
     for (char *line = text, *end_of; (end_of = strchr(line, '\n')) != NULL; line = end_of + 1) {
         *end_of = '\0';
         bytes += read_one(line[0], line + 2);
     }
-    clock_gettime(CLOCK_MONOTONIC, &end);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &end);
     printf("%.0f %zu\n", (end.tv_sec - start.tv_sec) * 1e6 + (end.tv_nsec - start.tv_nsec) / 1e3,
            bytes);
     return 0;

@@ -2,6 +2,7 @@
 import { applyAttempt, planAttempt } from '../../dist/engine/attempt.js';
 import { observeHost } from '../../dist/engine/host.js';
 import { DEFAULT_OPTIONS } from '../../dist/plan/planner-options.js';
+import { cpuMs } from '../cpu.mjs';
 import { largeConfig, largeHost, managed, parsed } from '../host.mjs';
 
 let world = null;
@@ -21,13 +22,6 @@ async function converged() {
     throw new Error('it did not converge');
   world = { machine, host, config };
   return world;
-}
-
-async function cpuMs(work) {
-  const before = process.cpuUsage();
-  await work();
-  const { user, system } = process.cpuUsage(before);
-  return (user + system) / 1000;
 }
 
 async function measure() {

@@ -73,23 +73,25 @@ async function copierOn(files: EduFiles, number: number): Promise<Copier> {
   return copier;
 }
 
-/** Repeats `change` until every copier has done its rounds; says how often. */
+/** Repeats `change` until every copier has done its rounds. */
 async function whileCopying(
   copiers: readonly Copier[],
   rounds: number,
   change: (turn: number) => Promise<void>,
-): Promise<number> {
+): Promise<void> {
   let copying = true;
   const load = Promise.all(copiers.map((copier) => copier.rounds(rounds))).finally(() => {
     copying = false;
   });
-  let turns = 0;
-  for (; copying; turns += 1) {
-    await change(turns);
-    await new Promise((resolve) => setTimeout(resolve, 1));
+  try {
+    for (let turn = 0; copying; turn += 1) {
+      await change(turn);
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+  } finally {
+    // No device copies any more when its files are closed, whatever went wrong.
+    await load;
   }
-  await load;
-  return turns;
 }
 
 /** What was seen, for the log; and the claim: nothing is wrong where no change was under way, and what is lost is lost to a fault. */
@@ -305,7 +307,7 @@ describe('an edit of the config', () => {
     const [held] = managed.host.journal.contexts().flatMap(({ devices }) => devices);
     const devId = held?.devId as DevId;
     let refused = 0;
-    await whileCopying([copier], 6, async () => {
+    await whileCopying([copier], 10, async () => {
       const config = configOf(of({ dirtyTracking: { mode: 'required' } }));
       const { plan } = planAttempt(managed.host, config, DEFAULT_OPTIONS);
       expect(plan.blocked).toMatchObject([{ kind: 'dirty-tracking-unsupported', device: a }]);
