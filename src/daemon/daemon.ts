@@ -3,6 +3,7 @@
  * here: how a question travels (socket/), what the loop decides (loop.ts).
  */
 import type { Graph } from '../graph/types.ts';
+import type { SourceEvent } from '../source/follow.ts';
 import { Conditions } from './conditions.ts';
 import type {
   Confirmation,
@@ -158,6 +159,11 @@ export class Daemon implements DaemonControl {
 
   isReady(): boolean {
     return this.#conditions.isTrue('', 'Ready');
+  }
+
+  /** Hears what following the files comes to. */
+  heardOfSource({ kind, text }: SourceEvent): void {
+    this.#say(kind, text);
   }
 
   #heard(event: WatchEvent): void {

@@ -116,12 +116,12 @@ export class ReconcileLoop {
 
   constructor(dependencies: WatchDependencies) {
     this.#deps = dependencies;
-    const { clock, signal, timing, random } = dependencies;
+    const { clock, timing, random } = dependencies;
     this.#holds = new Holds(random);
     this.#intake = new Intake({
       clock,
-      signal,
       settleMs: timing.settleMs,
+      removalGraceMs: timing.removalGraceMs,
       read: () => dependencies.read(),
     });
   }
@@ -133,15 +133,15 @@ export class ReconcileLoop {
 
   /** Runs until the signal aborts. What is held then is the caller's to let go. */
   async run(): Promise<void> {
-    const { signal, timing, wakeup, clock } = this.#deps;
+    const { signal, wakeup, clock } = this.#deps;
     while (!signal.aborted) {
       const hints = wakeup.take();
-      const settled = await this.#load();
+      const againMs = await this.#load();
       if (signal.aborted) return;
       // Files that keep changing do not hold up a device that somebody removes.
-      const isDue = settled || hints.some(({ kind }) => kind === 'devices');
-      const idle = isDue ? await this.#pass(hints) : timing.settleMs;
-      const wait = settled ? idle : Math.min(idle, timing.settleMs);
+      const isDue = againMs === null || hints.some(({ kind }) => kind === 'devices');
+      const idleMs = isDue ? await this.#pass(hints) : againMs;
+      const wait = Math.min(idleMs, againMs ?? idleMs);
       const passes = this.#view.passes + 1;
       this.#see({ nextAt: (clock.now() + wait) as MonotonicMs, passes });
       await wakeup.nap(wait, signal);
@@ -149,24 +149,27 @@ export class ReconcileLoop {
     }
   }
 
-  /** Looks at the files. False: they are still changing. */
-  async #load(): Promise<boolean> {
+  /** Looks at the files. A number: they are still changing, and worth another look after as many milliseconds. */
+  async #load(): Promise<number | null> {
     const result = await this.#intake.look();
     switch (result.state) {
       case 'changing':
         this.#see({ source: { state: 'changing' } });
-        return false;
+        return result.againMs;
+      case 'busy':
+        this.#see({ source: { state: 'busy', why: result.who } });
+        return null;
       case 'same':
         if (result.back) this.#said = '';
         if (this.#intake.refused === null) this.#see({ source: { state: 'ready' } });
-        return true;
+        return null;
       case 'invalid': {
         const { issues } = result;
         const keeps = this.#intake.good?.digest ?? null;
         const digest = this.#intake.refused ?? '';
         this.#see({ source: { state: 'invalid', digest, issues } });
         this.#deps.report({ kind: 'config-invalid', issues, keeps });
-        return true;
+        return null;
       }
       case 'loaded': {
         this.#holds.clear();
@@ -175,7 +178,7 @@ export class ReconcileLoop {
         const { digest, revision } = result.loaded;
         this.#see({ loaded: result.loaded, source: { state: 'ready' } });
         this.#deps.report({ kind: 'config-loaded', digest, revision });
-        return true;
+        return null;
       }
     }
   }
@@ -193,7 +196,7 @@ export class ReconcileLoop {
     const due = onlyCells(planned.plan, (cell) => judgements.get(cell)?.state === 'due');
     if (due.steps.length === 0) {
       this.#sayIdle(planned.plan, judgements);
-      return this.#waitFor(planned.plan, good);
+      return this.#waitFor(planned.plan);
     }
     return this.#attempt(
       { ...planned, plan: onlyCells(planned.plan, (cell) => isMeant(judgements.get(cell))) },
@@ -201,10 +204,9 @@ export class ReconcileLoop {
     );
   }
 
-  #planOptions({ digest, since }: Loaded): PlanOptions {
-    const { clock, timing, wishes } = this.#deps;
-    // A file that was just deleted may be on its way back. Files that cannot be read now may be, too.
-    const settled = clock.now() - since >= timing.removalGraceMs && this.#intake.refused === null;
+  #planOptions({ digest }: Loaded): PlanOptions {
+    const { clock, wishes } = this.#deps;
+    const settled = this.#intake.removalsSettled(clock.now());
     const confirmation = wishes.confirmationFor(digest);
     return {
       removals: settled ? 'now' : 'hold',
@@ -283,10 +285,10 @@ export class ReconcileLoop {
   }
 
   /** Until the next look, or until a grace or a back-off ends, whichever comes first. */
-  #waitFor(plan: Plan, { since }: Loaded): number {
+  #waitFor(plan: Plan): number {
     const { clock, timing } = this.#deps;
     const now = clock.now();
-    const graceLeft = since + timing.removalGraceMs - now;
+    const graceLeft = this.#intake.graceLeftMs(now);
     const holdLeft = (this.#holds.nextAt(now) ?? Number.POSITIVE_INFINITY) - now;
     const waits = [timing.resyncMs, holdLeft];
     if (plan.waiting.length > 0 && graceLeft > 0) waits.push(graceLeft);

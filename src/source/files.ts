@@ -1,24 +1,18 @@
 /**
- * Paths to the bytes of a config: which files belong to it, read twice until both times agree.
- * A path that cannot be read makes the config invalid; it never makes it smaller.
+ * Paths to the bytes of a config, read twice until both times agree. A path that cannot be read makes
+ * the config invalid; it never makes it smaller. Not here: when a state of the files is acted on.
  */
 import { createHash } from 'node:crypto';
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  lstatSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  realpathSync,
-  statSync,
-} from 'node:fs';
-import { basename, join, relative, sep } from 'node:path';
+import { type BigIntStats, closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import type { SpecIssue } from '../spec/issues.ts';
-import type { RuleId } from '../spec/rules.ts';
 import { FILE_BYTES_MAX, type SourceFile } from '../spec/text.ts';
-import { revisionOf } from './revision.ts';
+import { headOf, lockOf, workTreeOf } from './git.ts';
+import { agreesWithIndex, type ReadFile } from './git-index.ts';
+import { pathIssue, unreadable } from './issues.ts';
+import { privacyIssues } from './private.ts';
+import { commitInTargets, type Resolved, resolvePath, statOrNull } from './resolve.ts';
+import { belongs, type FoundFile, type Scan, scan } from './scan.ts';
 
 /** The files of a config with what names this state of them. */
 export interface Source {
@@ -28,199 +22,227 @@ export interface Source {
   readonly digest: string;
   /** The git commit that the first path is checked out from; null where none can be told. */
   readonly revision: string | null;
+  /** One for each path. */
+  readonly roots: readonly SourceRoot[];
+  /** Why this state is not to be acted on: who is writing, in a clause. Null: nobody is. */
+  readonly unsettled: string | null;
 }
 
-const FILES_MAX = 1000;
+/** What a path led to. */
+export interface SourceRoot {
+  /** Without a link in it; null where the path leads nowhere. */
+  readonly real: string | null;
+  /** Over its files alone. */
+  readonly digest: string;
+  /** A link stands on the way, so that what it leads to can be switched at once. */
+  readonly isLinked: boolean;
+  /**
+   * How its files come. `link`: switched as a whole by kubelet or git-sync. `git`: exactly what git's
+   * index says. `ready-file`: the writer says when it is done. `file`: one file. `directory`: nobody
+   * can see whether a copy into it is finished.
+   */
+  readonly delivery: 'link' | 'git' | 'ready-file' | 'file' | 'directory';
+}
+
+/** What a reader is told beside the paths. */
+export interface SourceOptions {
+  /** Name of a file in each directory that is there only while the set is complete. */
+  readonly readyFile?: string;
+  /** Refuse what others than root and this user could change. */
+  readonly requirePrivate?: boolean;
+}
+
+/** What changes to a source can be heard at: the ways to its paths, and the directories below. */
+export interface WatchedPlaces {
+  readonly resolved: readonly Resolved[];
+  readonly directories: Scan['directories'];
+}
+
+/** A source with the places to watch. */
+export interface Snapshot extends WatchedPlaces {
+  readonly source: Source;
+}
+
 const READS_MAX = 5;
 
-/** Reads the config at the paths: directories (every *.yaml and *.yml below) and single files. */
-export function readSource(paths: readonly string[]): Source {
-  let before = readOnce(paths);
+/**
+ * Reads the config at the paths, once: directories (every *.yaml and *.yml below) and single files. A
+ * writer who declares himself is not waited for, because a hook of git runs while git holds its lock.
+ */
+export function readSource(paths: readonly string[], options: SourceOptions = {}): Source {
+  let before = readOnce(paths, options);
   for (let reads = 1; reads < READS_MAX; reads += 1) {
-    const now = readOnce(paths);
-    if (now.digest === before.digest) return now;
+    const now = readOnce(paths, options);
+    if (isSame(before, now)) return now.source;
     before = now;
   }
-  const changing = issueOf(paths[0] ?? '.', 'AD1012', {
+  const changing = pathIssue(paths[0] ?? '.', 'AD1012', {
     message: 'the files keep changing while they are read',
     remedy: 'wait until whoever writes them is done',
   });
-  return { ...before, issues: [...before.issues, changing] };
+  const { source } = before;
+  return { ...source, issues: [...source.issues, changing] };
 }
 
-function readOnce(paths: readonly string[]): Source {
-  const files: SourceFile[] = [];
-  const issues: SpecIssue[] = [];
+/** Reads everything twice. Where the two differ, or somebody says that he is writing, the source says so. */
+export function takeSnapshot(paths: readonly string[], options: SourceOptions = {}): Snapshot {
+  const before = readOnce(paths, options);
+  const now = readOnce(paths, options);
+  const { source, resolved, directories } = now;
+  const changed = isSame(before, now) ? null : 'the files change while they are read';
+  const unsettled = source.unsettled ?? before.source.unsettled ?? changed;
+  return { source: { ...source, unsettled }, resolved, directories };
+}
+
+interface Reading extends Snapshot {
+  /** Sizes, times and inodes before and after each file was read, and where each path led. */
+  readonly signature: string;
+}
+
+function isSame(a: Reading, b: Reading): boolean {
+  return a.source.digest === b.source.digest && a.signature === b.signature;
+}
+
+function readOnce(paths: readonly string[], options: SourceOptions): Reading {
+  const parts = paths.map((path) => readRoot(path, options));
+  const source: Source = {
+    files: parts.flatMap(({ read }) => read.files),
+    issues: parts.flatMap(({ read }) => read.issues),
+    digest: digestOf(parts.map(({ read }) => read)),
+    revision: parts[0]?.revision ?? null,
+    roots: parts.map(({ root }) => root),
+    unsettled: parts.find(({ writer }) => writer !== null)?.writer ?? null,
+  };
+  return {
+    source,
+    resolved: parts.map(({ resolved }) => resolved),
+    directories: parts.flatMap(({ found }) => found.directories),
+    signature: parts.map(({ root, read }) => [root.real, ...read.signature].join('\n')).join('\n'),
+  };
+}
+
+interface ReadRoot {
+  readonly root: SourceRoot;
+  readonly resolved: Resolved;
+  readonly revision: string | null;
+  readonly writer: string | null;
+  readonly found: Scan;
+  readonly read: Reader;
+}
+
+const NOTHING: Scan = { files: [], directories: [], issues: [], partial: null };
+
+function readRoot(path: string, options: SourceOptions): ReadRoot {
+  const resolved = resolvePath(path);
+  const { real } = resolved;
+  const found = real === null ? NOTHING : scan(real, path);
+  const read = new Reader(found.issues);
+  if (real === null) read.issues.push(unreadable(path, resolved.error));
+  for (const file of found.files) read.take(file);
+  if (options.requirePrivate) read.issues.push(...privacyIssues(resolved, found));
+  const tree = real === null ? null : workTreeOf(real);
+  // Looked at after the files: who began to write before that has left a trace here, or in the next reading.
+  const writer = writerOf({ real, tree, found }, options);
+  const commit = commitInTargets(resolved);
+  const isDirectory = found.directories.length > 0;
+  const isClean = (): boolean =>
+    tree !== null && real !== null && agreesWithIndex(tree, real, read.contents, belongs);
+  const delivery = (): SourceRoot['delivery'] => {
+    if (resolved.isProjected || commit !== null) return 'link';
+    if (options.readyFile !== undefined) return 'ready-file';
+    if (isClean()) return 'git';
+    return isDirectory ? 'directory' : 'file';
+  };
+  return {
+    root: {
+      real,
+      digest: digestOf([read]),
+      isLinked: resolved.targets.length > 0,
+      delivery: delivery(),
+    },
+    resolved,
+    revision: commit ?? (tree === null ? null : headOf(tree)),
+    writer,
+    found,
+    read,
+  };
+}
+
+function writerOf(
+  root: {
+    readonly real: string | null;
+    readonly tree: ReturnType<typeof workTreeOf>;
+    readonly found: Scan;
+  },
+  { readyFile }: SourceOptions,
+): string | null {
+  const lock = root.tree === null ? null : lockOf(root.tree);
+  if (lock !== null) return `git is writing: ${lock} exists`;
+  if (root.found.partial !== null) return `rsync is delivering: ${root.found.partial} exists`;
+  if (readyFile === undefined || root.real === null) return null;
+  const directory = root.found.directories.length > 0 ? root.real : dirname(root.real);
+  const marker = join(directory, readyFile);
+  return statOrNull(marker) === null ? `the writer is not ready: ${marker} is missing` : null;
+}
+
+/** Over names, lengths and contents; where something is wrong, over that too, or a missing directory would be an empty one. */
+function digestOf(readers: readonly Reader[]): string {
   const hash = createHash('sha256');
-  for (const path of paths) {
-    const root = rootOf(path);
-    if (typeof root !== 'string') {
-      issues.push(root);
-      continue;
-    }
-    const before = files.length;
-    scan(root, path, { files, issues });
-    for (const file of files.slice(before)) {
-      hash.update(`${relative(path, file.path)}\0${file.bytes.length}\0`);
-      hash.update(file.bytes);
-    }
+  for (const { contents, issues } of readers) {
+    for (const { name, bytes } of contents) hash.update(`${name}\0${bytes.length}\0`).update(bytes);
+    for (const { file, rule, message } of issues) hash.update(`${file}\0${rule}\0${message}\0`);
   }
-  const digest = `sha256:${hash.digest('hex')}`;
-  return { files, issues, digest, revision: revisionOf(paths[0] ?? '.') };
+  return `sha256:${hash.digest('hex')}`;
 }
 
-/** The directory or file that a path stands for. Kubelet swaps `..data`, so it is read through that link. */
-function rootOf(path: string): string | SpecIssue {
-  try {
-    const real = realpathSync(path);
-    if (!statSync(real).isDirectory()) return real;
-    try {
-      return realpathSync(join(real, '..data'));
-    } catch {
-      return real;
-    }
-  } catch (error) {
-    return unreadable(path, error);
-  }
-}
-
-interface Collecting {
-  readonly files: SourceFile[];
+/** Reads files one after the other. */
+class Reader {
+  readonly files: SourceFile[] = [];
+  readonly contents: (ReadFile & { readonly name: string })[] = [];
   readonly issues: SpecIssue[];
-}
+  readonly signature: string[] = [];
 
-/** Collects below `real`; messages show `shown`, the path as the operator knows it. */
-function scan(real: string, shown: string, into: Collecting): void {
-  let isDirectory: boolean;
-  try {
-    isDirectory = statSync(real).isDirectory();
-  } catch (error) {
-    into.issues.push(unreadable(shown, error));
-    return;
+  constructor(issues: readonly SpecIssue[]) {
+    this.issues = [...issues];
   }
-  if (isDirectory) scanDirectory({ root: real, real, shown, depth: 0 }, into);
-  else readInto(real, shown, into);
-}
 
-interface Directory {
-  readonly root: string;
-  readonly real: string;
-  readonly shown: string;
-  readonly depth: number;
-}
-
-const DEPTH_MAX = 32;
-
-function scanDirectory(directory: Directory, into: Collecting): void {
-  const { root, real, shown, depth } = directory;
-  let names: string[];
-  try {
-    names = readdirSync(real).sort();
-  } catch (error) {
-    into.issues.push(unreadable(shown, error));
-    return;
-  }
-  for (const name of names) {
-    if (isLeftOut(name) || into.files.length > FILES_MAX) continue;
-    const path = join(real, name);
-    const label = join(shown, name);
-    const target = targetOf(root, path, label, into);
-    if (target === null) continue;
-    if (target.isDirectory && depth < DEPTH_MAX && !target.isLink) {
-      scanDirectory({ root, real: path, shown: label, depth: depth + 1 }, into);
-    } else if (/\.ya?ml$/.test(name)) readInto(target.real, label, into);
-  }
-  if (into.files.length > FILES_MAX) {
-    into.issues.push(
-      issueOf(shown, 'AD1004', {
-        message: `more than ${FILES_MAX} files`,
-        remedy: 'point autodomain at a smaller directory',
-      }),
-    );
-  }
-}
-
-/** Hidden names (kubelet's, git's, rsync's) and what editors leave behind. */
-function isLeftOut(name: string): boolean {
-  return name.startsWith('.') || name.endsWith('~') || (name.startsWith('#') && name.endsWith('#'));
-}
-
-function targetOf(
-  root: string,
-  path: string,
-  shown: string,
-  into: Collecting,
-): { readonly real: string; readonly isDirectory: boolean; readonly isLink: boolean } | null {
-  try {
-    const isLink = lstatSync(path).isSymbolicLink();
-    const real = isLink ? realpathSync(path) : path;
-    if (isLink && real !== root && !real.startsWith(root + sep)) {
-      into.issues.push(
-        issueOf(shown, 'AD1005', {
-          message: `the link leads out of the tree, to ${real}`,
-          remedy: 'copy the file, or give its path as well',
-        }),
-      );
-      return null;
+  /** Reads one file. It is opened without waiting, because a pipe would block until somebody writes. */
+  take({ real, shown, name }: FoundFile): void {
+    let fd: number | null = null;
+    try {
+      fd = openSync(real, constants.O_RDONLY | constants.O_NONBLOCK);
+      const before = fstatSync(fd, { bigint: true });
+      const refusal = refusalOf(before, shown);
+      if (refusal !== null) {
+        this.issues.push(refusal);
+        return;
+      }
+      const bytes = readFileSync(fd);
+      this.signature.push(real, signatureOf(before), signatureOf(fstatSync(fd, { bigint: true })));
+      this.files.push({ path: shown, bytes });
+      this.contents.push({ real, name, bytes });
+    } catch (error) {
+      this.issues.push(unreadable(shown, error));
+    } finally {
+      if (fd !== null) closeSync(fd);
     }
-    return { real, isDirectory: statSync(real).isDirectory(), isLink };
-  } catch (error) {
-    into.issues.push(unreadable(shown, error));
-    return null;
   }
 }
 
-/** Reads one file. It is opened without waiting, because a pipe would block until somebody writes. */
-function readInto(real: string, shown: string, into: Collecting): void {
-  let fd: number | null = null;
-  try {
-    fd = openSync(real, constants.O_RDONLY | constants.O_NONBLOCK);
-    const stat = fstatSync(fd);
-    if (!stat.isFile()) {
-      into.issues.push(
-        issueOf(shown, 'AD1005', {
-          message: `${basename(shown)} is not a regular file`,
-          remedy: 'remove it, or give a file',
-        }),
-      );
-    } else if (stat.size > FILE_BYTES_MAX) {
-      into.issues.push(
-        issueOf(shown, 'AD1004', {
-          message: `the file has ${stat.size} bytes, and ${FILE_BYTES_MAX} are read at most`,
-          remedy: 'split it into several files',
-        }),
-      );
-    } else {
-      into.files.push({ path: shown, bytes: readFileSync(fd) });
-    }
-  } catch (error) {
-    into.issues.push(unreadable(shown, error));
-  } finally {
-    if (fd !== null) closeSync(fd);
-  }
+function signatureOf({ ino, size, mtimeNs, ctimeNs }: BigIntStats): string {
+  return [ino, size, mtimeNs, ctimeNs].join(' ');
 }
 
-function unreadable(path: string, error: unknown): SpecIssue {
-  const code = (error as NodeJS.ErrnoException).code ?? String(error);
-  return issueOf(path, 'AD1001', {
-    message: `cannot be read: ${CODES[code] ?? code}`,
-    remedy:
-      'correct the path or its permissions; a path that cannot be read is never taken for an empty one',
+function refusalOf(stat: BigIntStats, shown: string): SpecIssue | null {
+  if (!stat.isFile()) {
+    return pathIssue(shown, 'AD1005', {
+      message: `${basename(shown)} is not a regular file`,
+      remedy: 'remove it, or give a file',
+    });
+  }
+  if (stat.size <= BigInt(FILE_BYTES_MAX)) return null;
+  return pathIssue(shown, 'AD1004', {
+    message: `the file has ${stat.size} bytes, and ${FILE_BYTES_MAX} are read at most`,
+    remedy: 'split it into several files',
   });
-}
-
-const CODES: Readonly<Record<string, string>> = {
-  ENOENT: 'no such file or directory (ENOENT)',
-  ENOTDIR: 'a part of the path is not a directory (ENOTDIR)',
-  EACCES: 'permission denied (EACCES)',
-  ELOOP: 'its links go round in a circle (ELOOP)',
-};
-
-function issueOf(
-  path: string,
-  rule: RuleId,
-  text: { readonly message: string; readonly remedy: string },
-): SpecIssue {
-  const place = { file: path, line: 1, column: 1 };
-  return { ...place, rule, ...text, excerpt: null, caret: 0, related: null };
 }

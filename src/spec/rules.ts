@@ -14,6 +14,7 @@ export const SPEC_RULES = {
   AD1010: 'too deep',
   AD1011: 'plain text that YAML 1.1 reads as something else',
   AD1012: 'the set of files keeps changing',
+  AD1013: 'others can write there',
   AD2001: 'not an object of autodomain',
   AD2002: 'unknown key',
   AD2003: 'wrong type',

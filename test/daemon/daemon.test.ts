@@ -124,7 +124,8 @@ class Rig {
       ),
     }));
     const hash = createHash('sha256').update(`${this.#kind}${JSON.stringify(this.#documents)}`);
-    return { files, issues: [], digest: `sha256:${hash.digest('hex')}`, revision: 'c0ffee' };
+    const digest = `sha256:${hash.digest('hex')}`;
+    return { files, issues: [], digest, revision: 'c0ffee', roots: [], unsettled: null };
   }
 }
 

@@ -125,7 +125,8 @@ class Rig {
     });
     const restless = this.files === 'restless' ? `\n# ${this.#reads}` : '';
     const files = [{ path: 'blue.yaml', bytes: new TextEncoder().encode(text + restless) }];
-    return { files, issues: [], digest: `sha256:${text}${restless}`, revision: null };
+    const digest = `sha256:${text}${restless}`;
+    return { files, issues: [], digest, revision: null, roots: [], unsettled: null };
   }
 }
 

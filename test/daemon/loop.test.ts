@@ -28,7 +28,8 @@ function source(spec: object): Source {
   };
   const bytes = new TextEncoder().encode(JSON.stringify(document));
   const digest = `sha256:${JSON.stringify(spec)}`;
-  return { files: [{ path: 'c.yaml', bytes }], issues: [], digest, revision: null };
+  const files = [{ path: 'c.yaml', bytes }];
+  return { files, issues: [], digest, revision: null, roots: [], unsettled: null };
 }
 
 /** Runs the loop until `done` says so; `files` is what a read finds. */

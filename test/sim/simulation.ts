@@ -316,7 +316,7 @@ class Simulation {
     this.#reads += 1;
     const files = inBytes(this.#files, (text) => this.#plant.files?.(text, this.#reads) ?? text);
     const digest = createHash('sha256').update(JSON.stringify(files)).digest('hex');
-    return { files, issues: [], digest, revision: null };
+    return { files, issues: [], digest, revision: null, roots: [], unsettled: null };
   }
 
   #wake(kind: 'files' | 'request' = 'files'): void {

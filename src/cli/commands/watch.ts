@@ -8,8 +8,7 @@ import { formatEvent } from '../../daemon/said.ts';
 import { Wakeup } from '../../daemon/wakeup.ts';
 import { Wishes } from '../../daemon/wishes.ts';
 import { PARALLEL_DEFAULT } from '../../engine/apply.ts';
-import { readSource } from '../../source/files.ts';
-import { type Hints, watchPaths } from '../../source/hints.ts';
+import { type FollowOptions, followSource } from '../../source/follow.ts';
 import { holdLocked, letGo } from '../hold.ts';
 import { NO_HOT_PLUG, openHotPlug } from '../hot-plug.ts';
 import type { Io } from '../io.ts';
@@ -26,6 +25,8 @@ type Options = HostOptions & {
   readonly resync: number;
   readonly parallel: number;
   readonly drift: DriftPolicy;
+  readonly watch: FollowOptions['watch'];
+  readonly readyFile?: string;
 };
 
 /** The verb `watch`. */
@@ -62,6 +63,12 @@ export const watch = defineVerb<Options>({
           .choices(['correct', 'report'])
           .default('correct'),
       )
+      .addOption(
+        new Option('--watch <how>', 'events, poll, or auto: poll where not every change is heard')
+          .choices(['auto', 'events', 'poll'])
+          .default('auto'),
+      )
+      .option('--ready-file <name>', 'files count only while their directory has this file')
       .option('--parallel <n>', 'steps in the kernel at once', wholeNumber(1), PARALLEL_DEFAULT);
   },
   async act(paths, options, io) {
@@ -79,17 +86,26 @@ async function follow(paths: readonly string[], options: Options, io: Io): Promi
   // The loop's own time is real even where the host is a model.
   const clock = systemClock();
   const wakeup = new Wakeup(clock);
-  let degraded: string | null = null;
-  const hints = watchPaths(paths, (message) => {
-    degraded = `the watcher failed (${message}); changes are found every ${options.resync} ms`;
-    io.stderr(`${degraded}\n`);
+  const source = followSource(paths, {
+    clock,
+    random: () => Math.random(),
+    watch: options.watch,
+    resyncMs: options.resync,
+    // A config for this machine must come from those who may change this machine.
+    requirePrivate: options.host === undefined,
+    ...(options.readyFile === undefined ? {} : { readyFile: options.readyFile }),
+    onHint: () => wakeup.wake({ kind: 'files' }),
+    onEvent: (event) => {
+      if (event.kind !== 'found-by-resync') io.stderr(`${event.text}\n`);
+      daemon.heardOfSource(event);
+    },
   });
-  void forward(hints, wakeup, io.signal);
+  let devicesUnheard: string | null = null;
   const hotPlug =
     opened.document === null
       ? await openHotPlug(host.syscalls, wakeup, (message) => {
-          degraded = `${message}; devices are looked at every ${options.resync} ms`;
-          io.stderr(`${degraded}\n`);
+          devicesUnheard = `${message}; devices are looked at every ${options.resync} ms`;
+          io.stderr(`${devicesUnheard}\n`);
         })
       : NO_HOT_PLUG;
   const daemon = new Daemon({
@@ -110,9 +126,9 @@ async function follow(paths: readonly string[], options: Options, io: Io): Promi
     paths: paths.map((path) => resolve(path)),
     pid: io.pid,
     version: VERSION,
-    watchDegraded: () => degraded,
+    watchDegraded: () => source.health().degraded ?? devicesUnheard,
     stuck: () => [],
-    read: () => readSource(paths),
+    read: () => source.read(),
     report(event) {
       if (event.kind === 'attempted') hotPlug.follow(host.journal.contexts());
       io.stderr(`${formatEvent(event)}\n`);
@@ -124,20 +140,10 @@ async function follow(paths: readonly string[], options: Options, io: Io): Promi
     await service.ready(() => daemon.isHealthy());
     await daemon.run();
   } finally {
-    await hints.close();
+    await source.close();
     await hotPlug.close();
     await service.stopping();
   }
   if (service.outlives || host.journal.contexts().length === 0) return EXIT.done;
   return letGo(host, options.parallel, io);
 }
-
-/** File events end the nap of the loop like everything else. */
-async function forward(hints: Hints, wakeup: Wakeup, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted) {
-    await hints.nap(NAP_MS, signal);
-    wakeup.wake({ kind: 'files' });
-  }
-}
-
-const NAP_MS = 1 << 30;
