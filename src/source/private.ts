@@ -34,7 +34,8 @@ export function privacyIssues({ steps }: Resolved, found: Scan): readonly SpecIs
   });
 }
 
-function reasonOf(stat: Stats, part: 'way' | 'config'): string | null {
+/** Why others can change what is there; null where only root and this user can. */
+export function reasonOf(stat: Stats, part: 'way' | 'config'): string | null {
   if (stat.uid !== 0 && stat.uid !== process.getuid?.()) return `user ${stat.uid} owns this`;
   // A link's mode means nothing; who may replace it is a matter of its directory.
   if (stat.isSymbolicLink()) return null;
