@@ -82,7 +82,7 @@ describe.concurrent('watches that are refused', () => {
     await using place = new Place();
     place.write('c/a.yaml', container('a', 'r0'));
     const events: SourceEvent[] = [];
-    const inotify = { isFull: true };
+    const inotify: { isFull: boolean } = { isFull: true };
     const watchers: Watchers = {
       directory: (path, on) => {
         if (inotify.isFull) throw refusal(code);
