@@ -176,10 +176,27 @@ describe.concurrent('the directory itself', () => {
     await stillHears(followed, (text) => place.write('c/sub/a.yaml', text));
   });
 
+  it('is below a directory that is replaced by a rename, and then replaced itself', async () => {
+    await using place = new Place();
+    place.write('p/q/c/a.yaml', container('a', 'r0'));
+    place.write('new/c/a.yaml', container('a', 'r1'));
+    place.write('next/a.yaml', container('a', 'r2'));
+    const followed = place.follow('p/q/c');
+    await followed.untilInForce('a=r0');
+    renameSync(place.path('p/q'), place.path('old-q'));
+    renameSync(place.path('new'), place.path('p/q'));
+    await followed.untilInForce('a=r1');
+    renameSync(place.path('p/q/c'), place.path('old-c'));
+    renameSync(place.path('next'), place.path('p/q/c'));
+    await followed.untilInForce('a=r2');
+    await stillHears(followed, (text) => place.write('p/q/c/a.yaml', text));
+  });
+
   it('is missing at first, and its parent too', async () => {
     await using place = new Place();
     const followed = place.follow('p/q/c');
     await followed.until(() => followed.last?.state === 'invalid');
+    await followed.untilCalm();
     place.write('p/q/c/a.yaml', container('a', 'r0'));
     await followed.untilInForce('a=r0');
     await stillHears(followed, (text) => place.write('p/q/c/a.yaml', text));

@@ -74,9 +74,11 @@ export class Followed {
   failure: unknown = null;
   readonly #clock = systemClock();
   readonly #stop = new AbortController();
+  readonly #isTimed: boolean;
   readonly #ended: Promise<void>;
 
   constructor(paths: readonly string[], { settleMs = 20, graceMs = 400, ...more }: Following) {
+    this.#isTimed = more.resyncMs !== undefined;
     this.source = followSource(paths, {
       clock: this.#clock,
       random: () => 0.5,
@@ -119,8 +121,19 @@ export class Followed {
     throw new Error(`it never came to that: ${JSON.stringify({ loaded, last })}`);
   }
 
+  /** Waits until it is in force, and until nothing makes it look again: what comes then is heard, or not. */
   async untilInForce(text: string): Promise<void> {
     await this.until(() => this.inForce === text);
+    await this.untilCalm();
+  }
+
+  /** At once where a timer makes it look all the time. */
+  async untilCalm(): Promise<void> {
+    if (this.#isTimed) return;
+    for (let looks = -1; looks !== this.results.length; ) {
+      looks = this.results.length;
+      await pause(CALM_MS);
+    }
   }
 
   async close(): Promise<void> {
@@ -142,6 +155,9 @@ export class Followed {
     }
   }
 }
+
+/** Longer than a burst of hints is gathered, and than chokidar needs to begin. */
+const CALM_MS = 150;
 
 /** Lets time pass. */
 export function pause(ms: number): Promise<void> {
