@@ -154,6 +154,7 @@ describe.concurrent('the directory itself', () => {
     await followed.untilInForce('a=r0');
     rmSync(place.path('p/c'), { recursive: true });
     await followed.until(() => followed.last?.state === 'invalid');
+    await followed.untilCalm();
     expect(followed.intake.good).not.toBeNull();
     place.write('p/c/a.yaml', container('a', 'r1'));
     await followed.untilInForce('a=r1');
@@ -190,6 +191,23 @@ describe.concurrent('the directory itself', () => {
     renameSync(place.path('next'), place.path('p/q/c'));
     await followed.untilInForce('a=r2');
     await stillHears(followed, (text) => place.write('p/q/c/a.yaml', text));
+  });
+
+  it('is behind a link in a directory that was replaced, and the new link is switched', async () => {
+    await using place = new Place();
+    for (const rev of ['r0', 'r1', 'r2']) place.write(`${rev}/a.yaml`, container('a', rev));
+    place.write('p/keep', '');
+    place.write('new/keep', '');
+    symlinkSync('../r0', place.path('p/current'));
+    symlinkSync('../r1', place.path('new/current'));
+    const followed = place.follow('p/current');
+    await followed.untilInForce('a=r0');
+    renameSync(place.path('p'), place.path('old'));
+    renameSync(place.path('new'), place.path('p'));
+    await followed.untilInForce('a=r1');
+    symlinkSync('../r2', place.path('p/tmp'));
+    renameSync(place.path('p/tmp'), place.path('p/current'));
+    await followed.untilInForce('a=r2');
   });
 
   it('is missing at first, and its parent too', async () => {
@@ -285,7 +303,7 @@ describe.concurrent('contents', () => {
     const followed = place.follow('c', { graceMs: 600 });
     await followed.untilInForce('a=r0');
     unlinkSync(place.path('c/a.yaml'));
-    await followed.untilInForce('');
+    await followed.until(() => followed.inForce === '');
     expect(followed.intake.removalsSettled(followed.now)).toBe(false);
     await followed.until(() => followed.removalsIn.has(''));
   });

@@ -130,10 +130,15 @@ export class Followed {
   /** At once where a timer makes it look all the time. */
   async untilCalm(): Promise<void> {
     if (this.#isTimed) return;
-    for (let looks = -1; looks !== this.results.length; ) {
+    for (let looks = -1; looks !== this.results.length || this.#graceEndsSoon(); ) {
       looks = this.results.length;
       await pause(CALM_MS);
     }
+  }
+
+  #graceEndsSoon(): boolean {
+    const leftMs = this.intake.graceLeftMs(this.now);
+    return leftMs > 0 && leftMs < 1000;
   }
 
   async close(): Promise<void> {
