@@ -176,21 +176,31 @@ export class Watches {
     if (this.#tree?.identity === identity && !isDue) return;
     if (this.#tree !== null) this.#closeTree(this.#tree);
     this.#tree = null;
-    this.#treeFailure = null;
+    // A failure stands until the next try has come through without one.
+    this.#treeFailure =
+      failed === null || directories.length === 0 ? null : { ...failed, at: this.#clock.now() };
     if (directories.length === 0) return;
     const known = new Set(directories.map(({ path }) => path));
-    const watch = this.#watchers.tree(
-      [...known].filter((path) => !known.has(dirname(path))),
-      {
-        changed: () => this.#onChange(),
-        armed: () => this.#onArmed(),
-        failed: (error) => {
-          this.#treeFailure ??= { text: textOf(error, 'the tree'), at: this.#clock.now() };
-          this.#say();
-        },
-      },
-    );
+    const tops = [...known].filter((path) => !known.has(dirname(path)));
+    const watch = this.#watchers.tree(tops, this.#treeListener());
     this.#tree = { identity, watch };
+  }
+
+  #treeListener(): TreeListener {
+    let isWhole = true;
+    return {
+      changed: () => this.#onChange(),
+      armed: () => {
+        if (isWhole) this.#treeFailure = null;
+        this.#say();
+        this.#onArmed();
+      },
+      failed: (error) => {
+        isWhole = false;
+        this.#treeFailure = { text: textOf(error, 'the tree'), at: this.#clock.now() };
+        this.#say();
+      },
+    };
   }
 
   /** Says what cannot be watched once, not at every look. */
