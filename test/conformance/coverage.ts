@@ -125,7 +125,7 @@ export const COVERAGE: Readonly<Record<OpName, Readonly<Record<string, Coverage>
   },
   VFIO_DEVICE_GET_INFO: { EINVAL: vfio },
   VFIO_DEVICE_GET_REGION_INFO: { EINVAL: vfio },
-  VFIO_DEVICE_SET_IRQS: { EINVAL: vfio },
+  VFIO_DEVICE_SET_IRQS: { EINVAL: vfio, EBADF: vfio, ENOTTY: vfio },
   VFIO_DEVICE_RESET: {
     EINVAL: vfio,
     EAGAIN: modelled('vfio_pci_core.c: vfio_pci_ioctl_reset', 'a race with another reset'),

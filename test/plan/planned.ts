@@ -132,7 +132,13 @@ function contextOf(host: SmallHost, state: SmallState, context: number): Context
       const pt = idRef((state.on[device] ?? -1) + 1);
       return [key, { key, attachment: hwpt ? { container, pt } : null }] as const;
     });
-  return { name: `k${context}`, containers, devices: new Map(devices), contradictions: [] };
+  return {
+    name: `k${context}`,
+    containers,
+    devices: new Map(devices),
+    contradictions: [],
+    consumers: [],
+  };
 }
 
 /** What the steps come to, and what they cost by the kernel's rules. Throws where the kernel would refuse one. */
