@@ -5,6 +5,7 @@ import { chmodSync, existsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { serveMonitor } from './monitor.mjs';
 
 export const repo = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
 
@@ -55,11 +56,15 @@ export function runGuest({ kernel, append, devices, out, timeoutMs }) {
     ...machine.split(' '),
     ...['-kernel', kernel, '-append', words],
     ...devices.flatMap(([driver, options]) => ['-device', `${driver},${options}`]),
+    // Slots are served by the ports' own registers, which a guest can do without a driver (slots.ts).
+    ...['-global', 'ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off'],
+    ...['-qmp', `unix:${join(out, 'monitor.sock')},server=on,wait=off`],
     ...share('host', '/', 'readonly=on,multidevs=remap'),
     ...share('out', out, 'multidevs=remap'),
   ];
   return new Promise((resolve) => {
     const qemu = spawn('qemu-system-x86_64', args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    const endMonitor = serveMonitor(join(out, 'monitor.sock'), out);
     let text = '';
     const timer = setTimeout(() => {
       text += '\nlab: the guest did not end in time\n';
@@ -69,6 +74,7 @@ export function runGuest({ kernel, append, devices, out, timeoutMs }) {
     qemu.stderr.on('data', (data) => (text += data));
     qemu.on('close', () => {
       clearTimeout(timer);
+      endMonitor();
       resolve(text);
     });
   });

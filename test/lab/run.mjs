@@ -44,6 +44,9 @@ const BOOTS = {
         'nvme',
         'serial=v,subsys=ss0,bus=rp4,sriov_max_vfs=4,sriov_vq_flexible=8,sriov_vi_flexible=4,max_ioqpairs=10,msix_qsize=10',
       ],
+      // Empty slots, for devices that the guest asks for (slots.ts).
+      ['pcie-root-port', 'id=hp1,chassis=5,slot=5,addr=0x18'],
+      ['pcie-root-port', 'id=hp2,chassis=6,slot=6,addr=0x19'],
     ],
   },
   mock: { append: 'intel_iommu=off', devices: [] },

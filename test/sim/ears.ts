@@ -10,7 +10,10 @@ import type { SimClock } from './clock.ts';
 import type { Chance } from './scenario.ts';
 
 /** How a run hears; `nothing`: devices are found with the next look. */
-export type Hears = 'uevents' | 'requests' | 'nothing';
+export const HEARS = ['uevents', 'requests', 'nothing'] as const;
+
+/** What a run hears. */
+export type Hears = (typeof HEARS)[number];
 
 /** The ears of one life of the daemon. */
 export class Ears {

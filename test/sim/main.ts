@@ -1,5 +1,6 @@
-/** `npm run sim -- --seed N --steps M [--runs K] [--plant NAME] [--crashes] [--tracked] [--log]`. Exit code 1 where an invariant did not hold. */
+/** `npm run sim -- --seed N --steps M [--runs K] [--plant NAME] [--crashes] [--tracked] [--hears uevents|requests|nothing] [--log]`. Exit code 1 where an invariant did not hold. */
 import { parseArgs } from 'node:util';
+import { HEARS } from './ears.ts';
 import { INVARIANTS, type Invariant } from './invariants.ts';
 import { simulate } from './simulation.ts';
 
@@ -13,6 +14,7 @@ const { values } = parseArgs({
     plant: { type: 'string' },
     crashes: { type: 'boolean', default: false },
     tracked: { type: 'boolean', default: false },
+    hears: { type: 'string' },
     log: { type: 'boolean', default: false },
   },
 });
@@ -21,6 +23,11 @@ const say = (line: string): boolean => process.stdout.write(`${line}\n`);
 const plant = INVARIANTS.find((name) => name === values.plant);
 if (values.plant !== undefined && plant === undefined) {
   process.stderr.write(`there is no plant ${values.plant}: ${INVARIANTS.join(', ')}\n`);
+  process.exit(64);
+}
+const hears = HEARS.find((name) => name === values.hears);
+if (values.hears !== undefined && hears === undefined) {
+  process.stderr.write(`nobody hears ${values.hears}: ${HEARS.join(', ')}\n`);
   process.exit(64);
 }
 process.exitCode = (await runAll(plant)) === 0 ? 0 : 1;
@@ -36,6 +43,7 @@ async function runAll(invariant: Invariant | undefined): Promise<number> {
       plant: invariant,
       crashes: values.crashes,
       tracked: values.tracked,
+      ...(hears === undefined ? {} : { hears }),
       ...(values.log ? { log: say } : {}),
     });
     const clean = verdict.violations.length === 0;
