@@ -64,11 +64,13 @@ export async function managed(document) {
   const { Machine } = await import('../dist/kernel/sim/machine.js');
   const { MemoryJournal } = await import('../dist/engine/journal.js');
   const clock = { now: () => performance.now(), sleep: async () => undefined };
+  const { ObservationCache } = await import('../dist/kernel/observe-cache.js');
   const machine = new Machine(document, { clock });
   const host = {
     syscalls: machine.syscalls,
     journal: new MemoryJournal(machine.held),
     known: machine.known,
+    cache: new ObservationCache(clock),
     clock,
     hostName: 'large',
     ownPid: 0,

@@ -1,14 +1,17 @@
 /** The host that a verb works on: a model from `--host FILE`, or the running kernel. Never one instead of the other. */
-import type { Clock, MonotonicMs } from '../base/clock.ts';
+import type { Clock } from '../base/clock.ts';
 import { AutodomainError } from '../base/errors.ts';
+import { CallWatch, halfOfPool } from '../engine/calls.ts';
 import type { ManagedHost } from '../engine/host.ts';
 import { MemoryJournal } from '../engine/journal.ts';
+import { ObservationCache } from '../kernel/observe-cache.ts';
 import { SyscallError, type Syscalls } from '../kernel/port.ts';
 import { traced } from '../kernel/trace.ts';
 import type { HostDocument } from '../spec/types.generated.ts';
 import { loadHost } from './inputs.ts';
 import type { Io } from './io.ts';
 import { setExit } from './leave.ts';
+import { simulatedClock } from './simulated-clock.ts';
 import { systemClock } from './system-clock.ts';
 
 /** Options that every verb with a host has. */
@@ -20,6 +23,8 @@ export interface HostOptions {
 
 /** A host with what it was made from. */
 export interface OpenedHost extends ManagedHost {
+  readonly calls: CallWatch;
+  readonly cache: ObservationCache;
   /** The document of a model; null for the running kernel. */
   readonly document: HostDocument | null;
 }
@@ -45,6 +50,9 @@ async function openModel(path: string, options: HostOptions, io: Io): Promise<Op
     syscalls: traceIf(options, machine.syscalls, clock, io),
     journal: new MemoryJournal(machine.held),
     known: machine.known,
+    // A model has no pool: only --parallel bounds what is in it.
+    calls: new CallWatch(clock, Number.MAX_SAFE_INTEGER),
+    cache: new ObservationCache(clock),
     clock,
     hostName: options.hostName ?? document.metadata.name,
     ownPid: SIMULATED_PID,
@@ -65,6 +73,8 @@ async function openKernel(options: HostOptions, io: Io): Promise<OpenedHost> {
     syscalls: traceIf(options, native, clock, io),
     journal: new MemoryJournal(),
     known: { iommus: new Map(), tracking: new Map() },
+    calls: new CallWatch(clock, halfOfPool(io.env)),
+    cache: new ObservationCache(clock),
     clock,
     hostName: options.hostName ?? null,
     ownPid: io.pid,
@@ -95,26 +105,4 @@ async function requireIommufd(syscalls: Syscalls): Promise<void> {
 function traceIf(options: HostOptions, syscalls: Syscalls, clock: Clock, io: Io): Syscalls {
   if (!options.trace) return syscalls;
   return traced(syscalls, clock, (line) => io.stderr(`trace: ${line}\n`));
-}
-
-/** Time in a model passes only when somebody sleeps; sleepers wake in the order of their time. */
-function simulatedClock(): Clock {
-  let now = 0;
-  let pending: { readonly at: number; readonly wake: () => void }[] = [];
-  const advance = (): void => {
-    pending.sort((a, b) => a.at - b.at);
-    const next = pending.shift();
-    if (next === undefined) return;
-    now = next.at;
-    next.wake();
-    if (pending.length > 0) setImmediate(advance);
-  };
-  return {
-    now: () => now as MonotonicMs,
-    sleep: (ms) =>
-      new Promise((wake) => {
-        pending = [...pending, { at: now + ms, wake }];
-        if (pending.length === 1) setImmediate(advance);
-      }),
-  };
 }

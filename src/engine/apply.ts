@@ -3,8 +3,10 @@
  * without effect on the others. It makes no decision that is not in the plan.
  */
 import { present } from '../base/assert.ts';
+import type { StuckCall } from '../graph/types.ts';
 import type { Plan } from '../plan/types.ts';
 import type { Action, Step } from '../steps/def.ts';
+import { StuckError } from './calls.ts';
 import type { ApplyEvent, ApplyResult, CellOutcome, FailedStep, StepOutcome } from './outcome.ts';
 import { rollback } from './rollback.ts';
 import type { RunContext } from './run/context.ts';
@@ -12,7 +14,7 @@ import { runAction } from './run/index.ts';
 
 /** How a plan is applied. */
 export interface ApplyOptions {
-  /** Steps in the kernel at once, at most. At least 1. */
+  /** Steps in the kernel at once, at most, stuck ones among them. At least 1. */
   readonly parallel: number;
   /** When it aborts, no further step begins; those under way are finished. */
   readonly signal?: AbortSignal;
@@ -42,6 +44,8 @@ interface CellState {
   open: number;
   running: number;
   failed: FailedStep | null;
+  /** Its calls that do not return. */
+  readonly stuck: StuckCall[];
   outcome: CellOutcome | null;
 }
 
@@ -52,6 +56,8 @@ class Applying {
   readonly #cells = new Map<string, CellState>();
   readonly #lanes = new Map<string, Node[]>();
   readonly #busy = new Set<string>();
+  /** Lanes with a call that does not return: they stay busy. */
+  readonly #blocked = new Set<string>();
   readonly #outcomes: StepOutcome[] = [];
   #running = 0;
   #finish: () => void = () => undefined;
@@ -80,15 +86,29 @@ class Applying {
     const containersOf = new Map(
       this.#plan.cells.map(({ cell, containers }) => [cell, containers]),
     );
-    const cells = [...this.#cells].map(([cell, state]): CellOutcome => {
-      const containers = containersOf.get(cell) ?? [];
-      if (state.outcome) return { ...state.outcome, containers };
-      if (state.open > 0) {
-        return { cell, containers, result: 'interrupted', done: state.done.length };
-      }
-      return { cell, containers, result: 'applied' };
-    });
+    const cells = [...this.#cells].map(([cell, state]) =>
+      this.#outcomeOf(cell, state, containersOf.get(cell) ?? []),
+    );
     return { outcomes: this.#outcomes, cells };
+  }
+
+  #outcomeOf(cell: string, state: CellState, containers: readonly string[]): CellOutcome {
+    const place = { cell, containers };
+    if (state.outcome) return { ...state.outcome, containers };
+    if (state.open === 0) return { ...place, result: 'applied' };
+    const { stuck, failed } = state;
+    if (stuck.length === 0 && failed === null && this.#options.signal?.aborted) {
+      return { ...place, result: 'interrupted', done: state.done.length };
+    }
+    const kept = state.done.map(({ step }) => step);
+    const calls = stuck.length > 0 ? stuck : this.#inTheWay();
+    return { ...place, result: 'stuck', calls, kept };
+  }
+
+  /** What holds up a cell without a stuck call of its own: those of other cells, and of earlier attempts. */
+  #inTheWay(): readonly StuckCall[] {
+    const here = [...this.#cells.values()].flatMap(({ stuck }) => stuck);
+    return here.length > 0 ? here : (this.#run.calls?.list() ?? []);
   }
 
   #enqueue(node: Node): void {
@@ -101,7 +121,7 @@ class Applying {
   #pump(): void {
     for (const [name, lane] of this.#lanes) {
       if (this.#options.signal?.aborted || this.#broken !== null) break;
-      if (this.#running >= this.#options.parallel) break;
+      if (this.#running >= this.#room()) break;
       if (this.#busy.has(name)) continue;
       const node = this.#next(lane);
       if (lane.length === 0) this.#lanes.delete(name);
@@ -110,10 +130,18 @@ class Applying {
     if (this.#running === 0) this.#finish();
   }
 
-  /** The next step of a lane, without those whose cell has failed meanwhile. */
+  /** Places for steps in the kernel: stuck calls keep theirs, so that a pool full of them takes no more. */
+  #room(): number {
+    const { calls } = this.#run;
+    const { parallel } = this.#options;
+    return calls === null ? parallel : Math.min(parallel, calls.most) - calls.count;
+  }
+
+  /** The next step of a lane, without those whose cell goes no further. */
   #next(lane: Node[]): Node | undefined {
     for (let node = lane.shift(); node !== undefined; node = lane.shift()) {
-      if (this.#cellOf(node.step).failed === null) return node;
+      const { failed, stuck } = this.#cellOf(node.step);
+      if (failed === null && stuck.length === 0) return node;
     }
     return undefined;
   }
@@ -152,7 +180,9 @@ class Applying {
 
   async #ended(node: Node, cell: CellState, outcome: StepOutcome): Promise<void> {
     const { step } = node;
-    this.#busy.delete(step.lane);
+    const late = stuckIn(outcome);
+    if (late === null) this.#busy.delete(step.lane);
+    else this.#blocked.add(step.lane);
     this.#outcomes.push(outcome);
     cell.running -= 1;
     this.#emit({ kind: 'step-ended', outcome });
@@ -163,12 +193,19 @@ class Applying {
         next.waitsFor -= 1;
         if (next.waitsFor === 0) this.#enqueue(next);
       }
+    } else if (late !== null) {
+      cell.stuck.push(late);
     } else {
       cell.failed ??= outcome;
     }
-    if (cell.failed !== null && cell.running === 0) {
+    if (cell.failed !== null && cell.running === 0 && this.#canTakeBack(cell)) {
       cell.outcome = await this.#rollBack(step.cell, cell, cell.failed);
     }
+  }
+
+  /** What would wait behind a stuck call is not begun. */
+  #canTakeBack({ done, stuck }: CellState): boolean {
+    return stuck.length === 0 && !done.some(({ step }) => this.#blocked.has(step.lane));
   }
 
   async #rollBack(name: string, cell: CellState, failed: FailedStep): Promise<CellOutcome> {
@@ -183,7 +220,16 @@ class Applying {
       case 'kept':
         return { ...place, result: 'stopped', failed, kept: rolled.kept };
       case 'failed':
+        if (rolled.error instanceof StuckError) this.#block(cell);
         return { ...place, result: 'unknown', failed, undo: rolled.undo, error: rolled.error };
+    }
+  }
+
+  /** An undo does not return: the lanes of its cell are not used any more. */
+  #block({ done }: CellState): void {
+    for (const { step } of done) {
+      this.#busy.add(step.lane);
+      this.#blocked.add(step.lane);
     }
   }
 
@@ -193,7 +239,12 @@ class Applying {
 }
 
 function newCell(): CellState {
-  return { done: [], open: 0, running: 0, failed: null, outcome: null };
+  return { done: [], open: 0, running: 0, failed: null, stuck: [], outcome: null };
+}
+
+function stuckIn(outcome: StepOutcome): StuckCall | null {
+  const isStuck = outcome.status === 'failed' && outcome.error instanceof StuckError;
+  return isStuck ? outcome.error.call : null;
 }
 
 function nodesOf(steps: readonly Step[]): readonly Node[] {

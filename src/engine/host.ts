@@ -3,7 +3,9 @@ import type { Clock } from '../base/clock.ts';
 import { buildGraph } from '../graph/build.ts';
 import type { Graph, KnownFacts, Observation } from '../graph/types.ts';
 import { observe } from '../kernel/observe.ts';
+import type { ObservationCache } from '../kernel/observe-cache.ts';
 import type { Syscalls } from '../kernel/port.ts';
+import type { CallWatch } from './calls.ts';
 import type { Journal } from './journal.ts';
 import { type FileKeeper, NO_KEEPER, type RunContext } from './run/context.ts';
 
@@ -14,6 +16,10 @@ export interface ManagedHost {
   /** Absent: files end with the process. */
   readonly keeper?: FileKeeper;
   readonly known: KnownFacts;
+  /** Watches for calls that do not return. Absent: they are waited for without end. */
+  readonly calls?: CallWatch;
+  /** What observations of the host remember of each other. Absent: everything is read each time. */
+  readonly cache?: ObservationCache;
   readonly clock: Clock;
   /** The name that `hosts` patterns are matched against; null: the machine's own. */
   readonly hostName: string | null;
@@ -31,6 +37,8 @@ export function observeHost(host: ManagedHost): {
     ownPid: host.ownPid,
     held: host.journal.contexts(),
     known: host.known,
+    stuck: host.calls?.list() ?? [],
+    ...(host.cache === undefined ? {} : { cache: host.cache }),
   });
   return { observation, graph: buildGraph(observation) };
 }
@@ -43,6 +51,7 @@ export function runContextOf(host: ManagedHost): RunContext {
     journal: host.journal,
     keeper: host.keeper ?? NO_KEEPER,
     clock: host.clock,
+    calls: host.calls ?? null,
     exclusive(context, work) {
       const before = tails.get(context) ?? Promise.resolve();
       const mine = before.then(work, work);

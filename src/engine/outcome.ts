@@ -1,4 +1,5 @@
 /** What came of a plan: every step, every cell. States as values; nothing here acts. */
+import type { StuckCall } from '../graph/types.ts';
 import type { Action, Step } from '../steps/def.ts';
 import type { StepDetail } from './run/context.ts';
 
@@ -30,6 +31,15 @@ export type CellOutcome = { readonly cell: string; readonly containers: readonly
       readonly failed: FailedStep;
       readonly undo: Action;
       readonly error: unknown;
+    }
+  /**
+   * A call of the cell, or one that holds its lanes or the pool, does not return. Nothing is taken back:
+   * what was done stays, and the next attempt goes on from there.
+   */
+  | {
+      readonly result: 'stuck';
+      readonly calls: readonly StuckCall[];
+      readonly kept: readonly Step[];
     }
   /** A person interrupted the attempt before the cell was done. */
   | { readonly result: 'interrupted'; readonly done: number }

@@ -9,6 +9,7 @@ import { type Fd, SyscallError } from '../kernel/port.ts';
 import { classify } from '../kernel/probe.ts';
 import type { Action } from '../steps/def.ts';
 import { describeAction } from '../steps/index.ts';
+import { StuckError } from './calls.ts';
 import type { DurableJournal } from './durable-journal.ts';
 import type { RunContext } from './run/context.ts';
 import { settle } from './settle.ts';
@@ -150,7 +151,10 @@ class Recovering {
       const word = await settle(action, this.#run);
       if (word !== null) this.notes.push(`${word}: ${describeAction(action)}`);
     } catch (error) {
-      if (!(error instanceof KernelError || error instanceof SyscallError)) throw error;
+      const isExpected = [KernelError, SyscallError, StuckError].some(
+        (each) => error instanceof each,
+      );
+      if (!(error instanceof Error && isExpected)) throw error;
       this.notes.push(`not settled: ${describeAction(action)}: ${error.message}`);
     }
   }

@@ -6,9 +6,11 @@ import { assertNever } from '../base/assert.ts';
 import { AutodomainError, EXIT, formatErrorChain } from '../base/errors.ts';
 import { KernelError } from '../kernel/call.ts';
 import { SyscallError } from '../kernel/port.ts';
-import { countOf, listOf } from '../plan/text.ts';
+import { countOf, formatAge, formatStuckCall, listOf } from '../plan/text.ts';
 import type { Drift, Plan } from '../plan/types.ts';
+import type { Step } from '../steps/def.ts';
 import { describeAction } from '../steps/index.ts';
+import type { LateReturn } from './calls.ts';
 import type { ApplyResult, CellOutcome, StepOutcome } from './outcome.ts';
 
 /** An error of a call: the kernel's answer, its likely cause, what to do. */
@@ -54,11 +56,25 @@ export function formatCell(cell: CellOutcome): string {
       return `${formatFailedStep(cell.failed)}; left as it is, because undoing would reset a device again: ${listOf(cell.kept.map(describeAction))}`;
     case 'unknown':
       return `${formatFailedStep(cell.failed)}; taking it back failed too (${describeAction(cell.undo)}: ${formatFailure(cell.error)}), so its state is not known`;
+    case 'stuck':
+      return `stuck: ${cell.calls.map(formatStuckCall).join('; ')}; nothing more of it begins until that returns${formatKept(cell.kept)}`;
     case 'interrupted':
       return `interrupted after ${countOf(cell.done, 'step')}`;
     default:
       return assertNever(cell);
   }
+}
+
+function formatKept(kept: readonly Step[]): string {
+  return kept.length === 0
+    ? ''
+    : `, and ${countOf(kept.length, 'step')} before it stay as they are`;
+}
+
+/** What became of an action that was given up, once it is over. */
+export function formatReturn({ call: { action, call, ageMs }, error }: LateReturn): string {
+  const end = error === null ? 'done' : formatFailure(error);
+  return `${action}: ${call} has returned after ${formatAge(ageMs)}: ${end}`;
 }
 
 /** The last line: how many containers are ready, and what happened to the others. */
@@ -87,11 +103,13 @@ const LABELS: { readonly [R in CellOutcome['result']]: string } = {
   'rolled-back': 'rolled back',
   stopped: 'stopped',
   unknown: 'in an unknown state',
+  stuck: 'stuck',
   interrupted: 'interrupted',
 };
 
 function shortCause(cell: CellOutcome): string {
   if (cell.result === 'applied' || cell.result === 'interrupted') return cell.result;
+  if (cell.result === 'stuck') return cell.calls.map(formatStuckCall).join('; ');
   const { error, step } = cell.failed;
   const errno =
     error instanceof KernelError || error instanceof SyscallError ? error.errno : 'error';
@@ -108,8 +126,9 @@ export function exitCodeOfAttempt(
   result: ApplyResult,
   drift: readonly Drift[],
 ): number {
-  const worst = result.cells.some((cell) => cell.result === 'stopped' || cell.result === 'unknown');
-  if (worst || drift.length > 0) return EXIT.notRolledBack;
+  const worst = ['stopped', 'unknown', 'stuck'];
+  if (result.cells.some((cell) => worst.includes(cell.result)) || drift.length > 0)
+    return EXIT.notRolledBack;
   if (result.cells.some((cell) => cell.result === 'rolled-back')) return EXIT.rolledBack;
   return plan.blocked.length > 0 ? EXIT.refused : EXIT.done;
 }

@@ -32,6 +32,7 @@ export function buildGraph(observation: Observation): Graph {
       observation.contexts.map((context) => [context.held.name, buildContext(context)]),
     ),
     unreadable: observation.unreadable,
+    stuck: observation.stuck,
   };
 }
 

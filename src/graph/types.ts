@@ -195,6 +195,7 @@ export interface Observation {
   readonly groupHolders: readonly { readonly group: GroupId; readonly holder: Holder }[];
   readonly contexts: readonly ObservedContext[];
   readonly unreadable: readonly ReadFailure[];
+  readonly stuck: readonly StuckCall[];
 }
 
 /**
@@ -242,6 +243,18 @@ export interface Context {
   readonly contradictions: readonly string[];
 }
 
+/** A call of ours that is past its deadline: what it works on is left alone until it returns. */
+export interface StuckCall {
+  /** The ioctl, `close`, or `write` with the name of the file. */
+  readonly call: string;
+  /** The action that it belongs to, in words. */
+  readonly action: string;
+  readonly device: DeviceKey | null;
+  readonly context: string | null;
+  /** How long it has been in the kernel, in milliseconds. */
+  readonly ageMs: number;
+}
+
 /** The live (or predicted) state of one host. */
 export interface Graph {
   readonly host: string;
@@ -252,6 +265,8 @@ export interface Graph {
   readonly devices: ReadonlyMap<DeviceKey, Device>;
   readonly contexts: ReadonlyMap<string, Context>;
   readonly unreadable: readonly ReadFailure[];
+  /** Calls of ours that do not return. Of what they work on, the graph says what was last known. */
+  readonly stuck: readonly StuckCall[];
 }
 
 /**

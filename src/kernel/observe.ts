@@ -2,6 +2,7 @@
  * One sweep over sysfs, procfs and the contexts that we hold. Synchronous and free of effects: it
  * makes no call that writes, and what it could not read it says.
  */
+import type { Clock, MonotonicMs } from '../base/clock.ts';
 import { compareText, type DeviceKey, type GroupId } from '../base/ids.ts';
 import type {
   Device,
@@ -13,17 +14,16 @@ import type {
   MdevDevice,
   Observation,
   PciDevice,
+  StuckCall,
 } from '../graph/types.ts';
-import { KernelError } from './call.ts';
 import { readVariantDrivers } from './modules-alias.ts';
-import type { Fd, Syscalls } from './port.ts';
-import { probeContext } from './probe.ts';
+import { askBound } from './observe-bound.ts';
+import { ObservationCache } from './observe-cache.ts';
+import type { Syscalls } from './port.ts';
 import { type Holders, readHolders } from './procfs.ts';
 import { Reader } from './reader.ts';
 import { readGroups, readMdevs, readPciDevices } from './sysfs.ts';
 import { readIommu, readIommuBoot } from './sysfs-iommu.ts';
-import { FEATURE_DMA_LOGGING_START, FEATURE_MIGRATION } from './uapi/vfio.ts';
-import { hasFeature, readFeature } from './vfio.ts';
 
 /** What an observation starts from. */
 export interface ObserveOptions {
@@ -32,21 +32,34 @@ export interface ObserveOptions {
   readonly ownPid: number;
   readonly held: readonly HeldContext[];
   readonly known: KnownFacts;
+  /** What earlier observations of the host found. Absent: everything is read. */
+  readonly cache?: ObservationCache;
+  /** Calls of ours that do not return: what they work on is not asked, because the answer could wait for them. */
+  readonly stuck?: readonly StuckCall[];
 }
+
+/** Without a memory that lasts, nothing grows old. */
+const NO_TIME: Clock = { now: () => 0 as MonotonicMs, sleep: async () => undefined };
 
 /** Observes the host. Throws nothing that the kernel could cause, but for a held file that is closed. */
 export function observe(syscalls: Syscalls, options: ObserveOptions): Observation {
+  const { cache = new ObservationCache(NO_TIME), stuck = [] } = options;
+  cache.expire();
   const reader = new Reader(syscalls);
   const release = reader.text('/proc/sys/kernel/osrelease', null) ?? 'unknown';
-  const boot = readIommuBoot(reader);
-  const pci = readPciDevices(reader, readVariantDrivers(reader, release));
-  const mdevs = readMdevs(reader);
-  const groups = readGroups(reader, pci);
+  const sweep = {
+    reader,
+    cache,
+    variantOf: variantsOf(reader, cache, release),
+    stuck: new Set(stuck.flatMap(({ device }) => (device === null ? [] : [device]))),
+    held: new Set(options.held.flatMap(({ devices }) => devices.map(({ key }) => key))),
+  };
+  const pci = readPciDevices(sweep);
+  const mdevs = readMdevs(sweep);
+  const groups = readGroups(sweep, pci);
   const holders = readHolders(reader, options.ownPid);
-  const tracking = readTracking(syscalls, options);
-  const iommus = (reader.names('/sys/class/iommu', null) ?? []).map((name) =>
-    withKnown(readIommu(reader, name, boot), options.known),
-  );
+  const bound = askBound(syscalls, [...pci, ...mdevs], cache, { ...options, stuck });
+  const iommus = readIommus(reader, cache).map((iommu) => withKnown(iommu, options.known));
   const here = new Set<number>(groups.map((group) => group.id));
   return {
     host: options.hostName ?? readHostName(reader),
@@ -55,14 +68,15 @@ export function observe(syscalls: Syscalls, options: ObserveOptions): Observatio
     iommus,
     groups,
     devices: [...pci, ...mdevs]
-      .map((device) => complete(device, holders, tracking))
+      .map((device) => complete(device, holders, bound.tracking))
       .sort((a, b) => compareText(a.key, b.key)),
     groupHolders: [...holders.byGroup]
       .filter(([group]) => here.has(group))
       .sort(([a], [b]) => a - b)
       .flatMap(([group, list]) => list.map((holder) => ({ group: group as GroupId, holder }))),
-    contexts: options.held.map((held) => probeContext(syscalls, held)),
+    contexts: bound.contexts,
     unreadable: reader.failures,
+    stuck,
   };
 }
 
@@ -72,16 +86,40 @@ function readHostName(reader: Reader): string {
   return name === null || name === '(none)' ? 'localhost' : name;
 }
 
+function variantsOf(
+  reader: Reader,
+  cache: ObservationCache,
+  release: string,
+): (modalias: string) => string | null {
+  if (cache.variants?.release === release) return cache.variants.of;
+  const failures = reader.failures.length;
+  const variantOf = readVariantDrivers(reader, release);
+  if (reader.failures.length === failures) cache.variants = { release, of: variantOf };
+  return variantOf;
+}
+
+function readIommus(reader: Reader, cache: ObservationCache): readonly Iommu[] {
+  return (reader.names('/sys/class/iommu', null) ?? []).map((name) => {
+    const before = cache.iommus.get(name);
+    if (before !== undefined) return before;
+    const failures = reader.failures.length;
+    cache.boot ??= readIommuBoot(reader);
+    const iommu = readIommu(reader, name, cache.boot);
+    if (reader.failures.length === failures) cache.iommus.set(name, iommu);
+    else cache.boot = null;
+    return iommu;
+  });
+}
+
 function complete<D extends PciDevice | MdevDevice>(
   device: D,
   holders: Holders,
   tracking: ReadonlyMap<DeviceKey, DeviceTracking>,
 ): D {
-  return {
-    ...device,
-    holders: device.cdev === null ? [] : (holders.byCdev.get(device.cdev) ?? []),
-    tracking: tracking.get(device.key) ?? device.tracking,
-  };
+  const own = device.cdev === null ? undefined : holders.byCdev.get(device.cdev);
+  const facts = tracking.get(device.key);
+  if (own === undefined && facts === undefined) return device;
+  return { ...device, holders: own ?? [], tracking: facts ?? device.tracking };
 }
 
 function readKernel(reader: Reader, release: string, devices: readonly Device[]): KernelFacts {
@@ -122,35 +160,4 @@ function withKnown(iommu: Iommu, known: KnownFacts): Iommu {
     pageSizes: unknown(iommu.pageSizes, more.pageSizes, iommu.pageSizes.length === 0),
     msiIsolated: capability('msiIsolated'),
   };
-}
-
-const MIGRATION_FLAGS = ['stop-copy', 'p2p', 'pre-copy'] as const;
-
-/** Bound devices can be asked what they track; the others only have what is known of them. */
-function readTracking(
-  syscalls: Syscalls,
-  { held, known }: ObserveOptions,
-): ReadonlyMap<DeviceKey, DeviceTracking> {
-  const tracking = new Map(known.tracking);
-  for (const { devices } of held) {
-    for (const { key, fd } of devices) {
-      tracking.set(key, trackingOf(syscalls, fd as Fd));
-    }
-  }
-  return tracking;
-}
-
-/** A driver that answers a probe with anything but yes or ENOTTY leaves it unknown. */
-function trackingOf(syscalls: Syscalls, fd: Fd): DeviceTracking {
-  try {
-    const logs = hasFeature(syscalls, fd, FEATURE_DMA_LOGGING_START);
-    const bits = hasFeature(syscalls, fd, FEATURE_MIGRATION)
-      ? readFeature(syscalls, fd, FEATURE_MIGRATION)
-      : 0n;
-    const migration = MIGRATION_FLAGS.filter((_, bit) => ((bits >> BigInt(bit)) & 1n) === 1n);
-    return { device: logs ? 'yes' : 'no', migration: migration.toSorted(compareText) };
-  } catch (error) {
-    if (error instanceof KernelError) return { device: 'unknown', migration: null };
-    throw error;
-  }
 }

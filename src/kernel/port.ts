@@ -24,6 +24,8 @@ export interface IoctlPointer {
 export interface FileStat {
   readonly rdev: string | null;
   readonly uid: number;
+  /** Of sysfs: another number where a directory went and came back in between. */
+  readonly inode: number;
 }
 
 /**

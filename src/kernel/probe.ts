@@ -3,14 +3,18 @@
  * anything; IOMMU_DESTROY and ATTACH, which would also tell, are never used for it.
  */
 import type { DevId, DeviceKey } from '../base/ids.ts';
-import type { HeldContext, ObservedContext, ProbedObject } from '../graph/types.ts';
+import type { HeldContext, ProbedObject } from '../graph/types.ts';
 import { call, KernelError } from './call.ts';
 import { canTrackDirty, getHugePages } from './iommufd.ts';
 import type { Fd, Syscalls } from './port.ts';
 import { HWPT_GET_DIRTY_BITMAP_NO_CLEAR, IOMMUFD_OPS } from './uapi/iommufd.ts';
 
-/** Asks the kernel about everything that the journal says of a context. */
-export function probeContext(syscalls: Syscalls, held: HeldContext): ObservedContext {
+/** Asks the kernel about everything that the journal says of a context. `devices` have answered already. */
+export function probeContext(
+  syscalls: Syscalls,
+  held: HeldContext,
+  devices: ReadonlySet<DeviceKey>,
+): readonly ProbedObject[] {
   const iommufd = held.fd as Fd;
   const probed: ProbedObject[] = [];
   for (const container of held.containers) {
@@ -22,15 +26,12 @@ export function probeContext(syscalls: Syscalls, held: HeldContext): ObservedCon
       ask(hwpt.id, hwpt.dirtyTracking === 'none' ? 'hwpt' : 'hwpt-dirty');
     }
   }
-  const hwInfo: { key: DeviceKey; dirtyTracking: boolean }[] = [];
   for (const { key, devId } of held.devices) {
     const journaled = key.includes(':') ? 'device' : 'mdev';
-    const tracks = hwInfoOf(syscalls, iommufd, devId);
-    const found = tracks === null ? classify(syscalls, iommufd, devId) : 'device';
+    const found = devices.has(key) ? 'device' : classify(syscalls, iommufd, devId);
     probed.push({ id: devId, journaled, found });
-    if (tracks !== null) hwInfo.push({ key, dirtyTracking: tracks });
   }
-  return { held, probed, hwInfo };
+  return probed;
 }
 
 type Found = ProbedObject['found'];
@@ -63,7 +64,7 @@ function hwptKind(syscalls: Syscalls, iommufd: Fd, id: number): Found | null {
 }
 
 /** Can the IOMMU of the device track; null where the id is no device. */
-function hwInfoOf(syscalls: Syscalls, iommufd: Fd, id: DevId): boolean | null {
+export function hwInfoOf(syscalls: Syscalls, iommufd: Fd, id: DevId): boolean | null {
   try {
     return canTrackDirty(syscalls, iommufd, id);
   } catch (error) {

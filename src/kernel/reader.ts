@@ -36,6 +36,11 @@ export class Reader {
     return this.#try(path, about, () => this.#syscalls.realPath(path));
   }
 
+  /** The inode of what a path leads to; null where it is absent or unreadable. */
+  inode(path: string, about: string | null): number | null {
+    return this.#try(path, about, () => this.#syscalls.stat(path).inode);
+  }
+
   #try<T>(what: string, about: string | null, read: () => T): T | null {
     try {
       return read();

@@ -3,7 +3,7 @@
  * so that a kind without a remedy does not compile.
  */
 import { formatRange } from '../base/iova.ts';
-import { countOf, formatHolders, formatPlace, listOf } from './text.ts';
+import { countOf, formatHolders, formatPlace, formatStuckCall, listOf } from './text.ts';
 import type { Blocker, BlockerKind } from './types.ts';
 
 /** A blocker as a person reads it. */
@@ -118,6 +118,11 @@ const ROWS: Rows = {
   contradiction: ({ context, what }) => ({
     text: `context ${context} is not what the journal says: ${what}`,
     remedy: 'someone else changed it; close its consumers and let it be rebuilt',
+  }),
+  stuck: ({ calls }) => ({
+    text: listOf(calls.map(formatStuckCall)),
+    remedy:
+      'nothing can take the call back: the kernel log says what the device or its driver waits for; the next attempt goes on once it returns',
   }),
   'rename-onto-living': ({ from }) => ({
     text: `\`formerly: ${from}\` cannot be followed: both containers are alive`,

@@ -30,7 +30,7 @@ import { notesOf } from './notes.ts';
 import { DEFAULT_OPTIONS } from './planner-options.ts';
 import { RULES } from './rules/index.ts';
 import { orderSteps } from './step-list.ts';
-import type { Plan, PlanOptions } from './types.ts';
+import type { Blocker, Plan, PlanOptions } from './types.ts';
 import { buildWorld, type World } from './world.ts';
 
 /** Plans the fewest steps that make the host what the config says. */
@@ -46,7 +46,7 @@ export function planHost(
     ...world.selection.blocked,
     ...RULES.flatMap((rule) => rule(world)),
   ].sort((a, b) => compareText(a.container, b.container));
-  const blockedCells = new Set(blocked.map((blocker) => cells.ofContainer(blocker.container)));
+  const blockedCells = new Set(blocked.map((blocker) => cellOfBlocker(world, cells, blocker)));
   const emitter = new Emitter(world, cells, lanesOf(world.graph), blockedCells);
   emitAll(emitter);
   const steps = orderSteps(emitter.emissions);
@@ -62,6 +62,12 @@ export function planHost(
     untouched: untouchedOf(world, cells, steps, blockedCells),
     cells: cellListOf(world, cells),
   };
+}
+
+/** A call that is stuck in a context without containers blocks under the context's name. */
+function cellOfBlocker(world: World, cells: Cells, { kind, container }: Blocker): string {
+  const isContext = kind === 'stuck' && world.graph.contexts.get(container)?.containers.size === 0;
+  return isContext ? cells.ofContext(container) : cells.ofContainer(container);
 }
 
 /** The order here is the order of the text; what must wait for what is said by the emitters. */

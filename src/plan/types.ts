@@ -4,7 +4,7 @@
  */
 import type { DeviceKey, GroupId } from '../base/ids.ts';
 import type { IovaRange } from '../base/iova.ts';
-import type { DirtyState, Holder } from '../graph/types.ts';
+import type { DirtyState, Holder, StuckCall } from '../graph/types.ts';
 import type { Place } from '../spec/config.ts';
 import type { Disruption, Step } from '../steps/def.ts';
 
@@ -102,6 +102,7 @@ export type BlockerCause =
       readonly managed: number;
       readonly limit: number;
     }
+  | { readonly kind: 'stuck'; readonly calls: readonly StuckCall[] }
   | { readonly kind: 'protected' }
   | { readonly kind: 'needs-confirmation' };
 

@@ -5,6 +5,7 @@ import type { Device, Graph, Iommu, LiveContainer } from '../graph/types.ts';
 import type { Config, ContainerSpec } from '../spec/config.ts';
 import { type Removal, type Scope, scopeOf } from './scope.ts';
 import { type Selection, selectDevices } from './select.ts';
+import { type Untouchable, untouchableIn } from './stuck.ts';
 import type { PlanOptions } from './types.ts';
 
 /** A container that shall live, with what lives of it already. */
@@ -31,6 +32,8 @@ export interface World {
   readonly leaving: ReadonlySet<DeviceKey>;
   /** Containers with something that waits for its grace to end. */
   readonly waiting: readonly string[];
+  /** What a call that does not return works on. */
+  readonly untouchable: Untouchable;
 }
 
 /** Works the input of the rules out. */
@@ -56,6 +59,7 @@ export function buildWorld(config: Config, live: Graph, options: PlanOptions): W
     removals,
     leaving,
     waiting: [...waiting].sort(compareText),
+    untouchable: untouchableIn(graph, scope.renames),
   };
 }
 

@@ -15,6 +15,7 @@ export function hostIssues(document: SpecDocument): readonly SpecIssue[] {
   const checker = new HostChecker(document);
   checker.hardware();
   checker.status();
+  checker.faults();
   return checker.issues;
 }
 
@@ -86,6 +87,18 @@ class HostChecker {
       if (names.has(context.name)) this.#twice([...path, 'name'], `context ${context.name}`);
       names.add(context.name);
       this.#context(context, path);
+    });
+  }
+
+  faults(): void {
+    this.#host.simulation?.faults?.forEach((fault, index) => {
+      const { errno, returnsAfterMs, neverReturns } = fault;
+      const path = ['simulation', 'faults', index];
+      if (errno === undefined && returnsAfterMs === undefined && neverReturns === undefined) {
+        this.#wrong(path, 'a fault has an `errno`, or `returnsAfterMs`, or `neverReturns`');
+      } else if (neverReturns && (errno ?? returnsAfterMs) !== undefined) {
+        this.#wrong(path, 'a call that never returns has neither an errno nor a time');
+      }
     });
   }
 

@@ -663,7 +663,7 @@ devId: number
 export interface SimulationDocument {
 latencyMs?: LatencyDocument
 /**
- * Calls that fail.
+ * Calls that fail, or do not return.
  * 
  * @maxItems 1024
  */
@@ -691,11 +691,11 @@ attach?: number
 alloc?: number
 }
 /**
- * One fault.
+ * One fault: an errno, a late return, or both.
  */
 export interface FaultDocument {
 /**
- * Name of the ioctl.
+ * Name of the ioctl, or `close`; `bind` and `unbind` of a driver.
  */
 call: string
 /**
@@ -711,7 +711,15 @@ nth?: number
  */
 times?: number
 /**
- * The errno by name.
+ * The errno by name. Without it, a call that returns late does then what it does otherwise.
  */
-errno: string
+errno?: string
+/**
+ * The call is in the kernel this long, in milliseconds, and keeps the lock of its dev_set meanwhile. Only for calls that can sleep: BIND, attach, detach, alloc, destroy, `close`, `bind`, `unbind`.
+ */
+returnsAfterMs?: number
+/**
+ * The call is in the kernel for ever. For the same calls as `returnsAfterMs`.
+ */
+neverReturns?: true
 }

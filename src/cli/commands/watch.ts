@@ -1,13 +1,16 @@
 /** `autodomain watch`: follows a config until SIGTERM. */
 import { resolve } from 'node:path';
 import { Option } from 'commander';
+import type { Clock } from '../../base/clock.ts';
 import { EXIT } from '../../base/errors.ts';
-import { Daemon } from '../../daemon/daemon.ts';
+import { Daemon, type DaemonDependencies } from '../../daemon/daemon.ts';
 import { DEFAULT_TIMING, type DriftPolicy } from '../../daemon/loop.ts';
 import { formatEvent } from '../../daemon/said.ts';
 import { Wakeup } from '../../daemon/wakeup.ts';
 import { Wishes } from '../../daemon/wishes.ts';
 import { PARALLEL_DEFAULT } from '../../engine/apply.ts';
+import type { StuckCalls } from '../../engine/calls.ts';
+import { formatReturn } from '../../engine/report.ts';
 import { readSource } from '../../source/files.ts';
 import { type Hints, watchPaths } from '../../source/hints.ts';
 import { holdLocked, letGo } from '../hold.ts';
@@ -111,12 +114,17 @@ async function follow(paths: readonly string[], options: Options, io: Io): Promi
     pid: io.pid,
     version: VERSION,
     watchDegraded: () => degraded,
-    stuck: () => [],
+    stuck: () => stuckSince(opened.calls, clock),
     read: () => readSource(paths),
     report(event) {
       if (event.kind === 'attempted') hotPlug.follow(host.journal.contexts());
       io.stderr(`${formatEvent(event)}\n`);
     },
+  });
+  const deafen = opened.calls.onReturn((late) => {
+    io.stderr(`${formatReturn(late)}\n`);
+    // It has left its lane and its place in the pool to whoever waits for them.
+    wakeup.wake({ kind: 'devices', keys: null });
   });
   try {
     // What an earlier process has left is held from the start.
@@ -124,12 +132,21 @@ async function follow(paths: readonly string[], options: Options, io: Io): Promi
     await service.ready(() => daemon.isHealthy());
     await daemon.run();
   } finally {
+    deafen();
     await hints.close();
     await hotPlug.close();
     await service.stopping();
   }
   if (service.outlives || host.journal.contexts().length === 0) return EXIT.done;
   return letGo(host, options.parallel, io);
+}
+
+/** Calls that do not return, in the time of the daemon. */
+function stuckSince(calls: StuckCalls, clock: Clock): ReturnType<DaemonDependencies['stuck']> {
+  return calls.list().map(({ action, call, ageMs }) => ({
+    what: `${action}: ${call}`,
+    sinceMs: clock.now() - ageMs,
+  }));
 }
 
 /** File events end the nap of the loop like everything else. */

@@ -6,6 +6,7 @@ import type { HeldContext, HeldDevice, ObjectRef } from '../../graph/types.ts';
 import { KernelError } from '../../kernel/call.ts';
 import type { Fd, Syscalls } from '../../kernel/port.ts';
 import type { StepFields, StepKind } from '../../steps/def.ts';
+import type { CallWatch } from '../calls.ts';
 import type { Journal } from '../journal.ts';
 
 /**
@@ -30,6 +31,8 @@ export interface RunContext {
   readonly journal: Journal;
   readonly keeper: FileKeeper;
   readonly clock: Clock;
+  /** Watches for calls that do not return; null: they are waited for without end. */
+  readonly calls: CallWatch | null;
   /** Runs `work` while nobody else allocates or frees in the context: the kernel reuses ids at once. */
   exclusive<T>(context: string, work: () => Promise<T>): Promise<T>;
 }

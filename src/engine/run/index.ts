@@ -30,13 +30,19 @@ const RUNNERS: { readonly [K in StepKind]: Runner<K> } = {
   'close-context': closeContext,
 };
 
-/** Does the action to the kernel. The intent is written down first. Throws KernelError or SyscallError. */
+/**
+ * Does the action to the kernel. The intent is written down first. Throws KernelError or SyscallError; and
+ * StuckError where a call is past its deadline, after which the action goes on and its intent stays open.
+ */
 export async function runAction(action: Action, run: RunContext): Promise<StepDetail | undefined> {
   const intent = run.journal.begin(action);
   const runner = RUNNERS[action.kind] as unknown as Runner<StepKind>;
-  try {
-    return await runner(action.args, run);
-  } finally {
-    run.journal.end(intent);
-  }
+  const work = async (hands: RunContext): Promise<StepDetail | undefined> => {
+    try {
+      return await runner(action.args, hands);
+    } finally {
+      run.journal.end(intent);
+    }
+  };
+  return run.calls === null ? work(run) : run.calls.watch(action, run, work);
 }

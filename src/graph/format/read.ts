@@ -76,6 +76,7 @@ export function graphFromJson(document: Json): Graph | null {
       devices: new Map(wire.devices.map(deviceOf).map((device) => [device.key, device])),
       contexts: new Map(wire.contexts.map((context) => [context.name, contextOf(context)])),
       unreadable: wire.unreadable,
+      stuck: [],
     };
   } catch {
     // A list that is none, or text that is no number.

@@ -79,8 +79,10 @@ function readText(path: string): string {
     let length = 0;
     for (;;) {
       const count = readSync(fd, buffer, length, buffer.length - length, null);
-      if (count === 0) return buffer.toString('utf8', 0, length);
       length += count;
+      // procfs hands out what it has ready; elsewhere less than was asked for is the end.
+      const isEnd = count === 0 || (length < buffer.length && !path.startsWith('/proc/'));
+      if (isEnd) return buffer.toString('utf8', 0, length);
       if (length < buffer.length) continue;
       const larger = Buffer.allocUnsafeSlow(buffer.length * 2);
       buffer.copy(larger, 0, 0, length);
@@ -95,7 +97,7 @@ function statOf(path: string): FileStat {
   const stat = statSync(path);
   const major = Math.floor(stat.rdev / 256) & 0xfff;
   const minor = (stat.rdev & 0xff) | ((stat.rdev >>> 12) & 0xfff00);
-  return { rdev: stat.rdev === 0 ? null : `${major}:${minor}`, uid: stat.uid };
+  return { rdev: stat.rdev === 0 ? null : `${major}:${minor}`, uid: stat.uid, inode: stat.ino };
 }
 
 function checked(syscall: string, on: string, returned: number): number {

@@ -37,6 +37,7 @@ export function unbindDriver({ hardware, clock }: Place, device: SimDevice): Pro
 export function plug(hardware: Hardware, device: SimDevice): void {
   assert(!device.present, `${device.key} is gone`);
   device.present = true;
+  device.inode += 1;
   say(hardware, 'add', device);
   if (device.mdev === null) return;
   device.driver = 'vfio_mdev';

@@ -86,7 +86,14 @@ function iommuOf(doc: IommuDocument): SimIommu {
   };
 }
 
-const NO_STATE = { present: true, leaving: null, request: null, bound: null, ioas: null } as const;
+const NO_STATE = {
+  present: true,
+  inode: 1,
+  leaving: null,
+  request: null,
+  bound: null,
+  ioas: null,
+} as const;
 
 function pciDevice(doc: PciDeviceDocument, group: SimGroup | null): SimDevice {
   const alone = doc.vf !== undefined || doc.rootBus === true;

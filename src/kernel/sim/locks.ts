@@ -24,12 +24,13 @@ export class Locks {
     this.#latencies = latencies;
   }
 
-  /** Runs `work` when the lane is free, after the latency of `call`. */
-  run<T>(lane: string, call: string, work: () => T): Promise<T> {
+  /** Runs `work` when the lane is free, after the latency of `call` and whatever else holds it up. */
+  run<T>(lane: string, call: string, held: () => Promise<void>, work: () => T): Promise<T> {
     const before = this.#tails.get(lane) ?? Promise.resolve();
     const mine = before.then(async () => {
       const ms = this.#latencies[LATENCY_OF[call] ?? 'bind'] ?? 0;
       if (LATENCY_OF[call] !== undefined && ms > 0) await this.#clock.sleep(ms);
+      await held();
       return work();
     });
     this.#tails.set(
@@ -37,10 +38,5 @@ export class Locks {
       mine.catch(() => undefined),
     );
     return mine;
-  }
-
-  /** Gives other calls a turn. */
-  async pause(): Promise<void> {
-    await Promise.resolve();
   }
 }

@@ -23,7 +23,7 @@ import { VFIO_HANDLERS, type VfioHandler } from './ops-vfio.ts';
 import { devices, procfs } from './procfs.ts';
 import { restoreContexts } from './restore.ts';
 import { type KernelOffers, sysfs } from './sysfs.ts';
-import { dir, lookup, type TreeNode } from './tree.ts';
+import { dir, lookup, realPath, type TreeNode } from './tree.ts';
 
 /** One system call that was made. */
 export interface MadeCall {
@@ -68,7 +68,7 @@ export class Machine {
     this.hardware = buildHardware(host);
     this.clock = options.clock;
     this.known = knownFacts(host);
-    this.faults = new Faults(host);
+    this.faults = new Faults(host, options.clock);
     this.#locks = new Locks(options.clock, host.simulation?.latencyMs ?? {});
     const features = new Set<string>(host.spec.kernel.features);
     this.#offers = {
@@ -186,40 +186,45 @@ export class Machine {
       open: (path) => this.#open(path),
       ioctl: (fd, request, arg) => this.#ioctl(fd, request, arg),
       readText: (path) => {
-        const { node } = this.#find(path, 'follow');
+        const node = this.#find(path, 'follow');
         if (node.type !== 'file') throw new SyscallError('read', 'EISDIR', path);
         return node.read();
       },
       readDir: (path) => {
-        const { node } = this.#find(path, 'follow');
+        const node = this.#find(path, 'follow');
         if (node.type !== 'dir') throw new SyscallError('readdir', 'ENOTDIR', path);
         return node.names();
       },
       readLink: (path) => {
-        const { node } = this.#find(path, 'keep');
+        const node = this.#find(path, 'keep');
         if (node.type !== 'link') throw new SyscallError('readlink', 'EINVAL', path);
         return node.target;
       },
-      realPath: (path) => this.#find(path, 'follow').real,
+      realPath: (path) => {
+        this.#checkReadable(path);
+        return realPath(this.#tree, path);
+      },
       stat: (path) => {
-        const { node } = this.#find(path, 'follow');
-        return { rdev: node.type === 'file' ? (node.rdev ?? null) : null, uid: 0 };
+        const node = this.#find(path, 'follow');
+        const rdev = node.type === 'file' ? (node.rdev ?? null) : null;
+        return { rdev, uid: 0, inode: node.type === 'dir' ? (node.inode?.() ?? 1) : 1 };
       },
       slow: {
         ioctl: (fd, request, arg) => this.#slowIoctl(fd, request, arg),
         close: (fd) => this.#close(fd),
-        writeText: async (path, text) => {
-          await this.#locks.pause();
-          await this.#write(path, text);
-        },
+        writeText: (path, text) => this.#write(path, text),
       },
     };
   }
 
-  #find(path: string, last: 'follow' | 'keep'): ReturnType<typeof lookup> {
+  #find(path: string, last: 'follow' | 'keep'): TreeNode {
+    this.#checkReadable(path);
+    return lookup(this.#tree, path, last);
+  }
+
+  #checkReadable(path: string): void {
     const errno = this.#unreadable.get(path);
     if (errno !== undefined) throw new SyscallError('open', errno, path);
-    return lookup(this.#tree, path, last);
   }
 
   #open(path: string): Fd {
@@ -240,9 +245,8 @@ export class Machine {
     if (open === undefined) throw new SyscallError('ioctl', 'EBADF', `fd ${fd}`);
     const op = opOf(request);
     const name = (op?.name ?? `ioctl 0x${request.toString(16)}`) as OpName;
-    const device = open.type === 'device' ? open.device.key : null;
     const isOurs = op !== null && (open.type === 'context') === Object.hasOwn(IOMMUFD_OPS, name);
-    this.#note(name, device ?? this.#deviceIn(open, arg, name), isOurs && isWriting(name, arg));
+    this.#note(name, this.#deviceOf(open, arg, name), isOurs && isWriting(name, arg));
     if (open.type === 'eventfd') throw new SyscallError('ioctl', 'ENOTTY', name);
     if (open.type === 'context') {
       if (!isOurs) throw new SyscallError('ioctl', 'ENOTTY', name);
@@ -268,8 +272,9 @@ export class Machine {
     return 0;
   }
 
-  /** The device that an allocation is for, so that a fault can name it. */
-  #deviceIn(open: OpenFile, arg: IoctlArg, name: string): DeviceKey | null {
+  /** The device that a call is about, an allocation among them, so that a fault can name it. */
+  #deviceOf(open: OpenFile, arg: IoctlArg, name: string): DeviceKey | null {
+    if (open.type === 'device') return open.device.key;
     if (open.type !== 'context' || name !== 'IOMMU_HWPT_ALLOC') return null;
     const id = new DataView(arg.bytes.buffer, arg.bytes.byteOffset).getUint32(8, true);
     const object = open.context.objects.get(id);
@@ -293,15 +298,20 @@ export class Machine {
   async #slowIoctl(fd: Fd, request: number, arg: IoctlArg): Promise<number> {
     const open = this.#files.get(fd);
     const lane = open?.type === 'device' ? open.device.devSet : `context ${fd}`;
-    return this.#locks.run(lane, opOf(request)?.name ?? '', () => this.#ioctl(fd, request, arg));
+    const name = opOf(request)?.name ?? '';
+    const device = open === undefined ? null : this.#deviceOf(open, arg, name);
+    const held = (): Promise<void> => this.faults.hold(name, device);
+    return this.#locks.run(lane, name, held, () => this.#ioctl(fd, request, arg));
   }
 
   async #close(fd: Fd): Promise<void> {
     const open = this.#files.get(fd);
     const bound = open?.type === 'device' && open.device.bound?.fd === fd;
     const lane = open?.type === 'device' ? open.device.devSet : `context ${fd}`;
-    await this.#locks.run(lane, bound ? 'close' : '', () => {
-      this.#note('close', open?.type === 'device' ? open.device.key : null, true);
+    const device = open?.type === 'device' ? open.device.key : null;
+    const held = (): Promise<void> => this.faults.hold('close', device);
+    await this.#locks.run(lane, bound ? 'close' : '', held, () => {
+      this.#note('close', device, true);
       if (open === undefined) throw new SyscallError('close', 'EBADF', `fd ${fd}`);
       this.#files.delete(fd);
       if (open.type === 'context') open.context.files -= 1;
@@ -310,9 +320,12 @@ export class Machine {
     });
   }
 
-  #write(path: string, text: string): void | Promise<void> {
-    this.#note(`write ${path}`, null, true);
-    const { node } = this.#find(path, 'follow');
+  async #write(path: string, text: string): Promise<void> {
+    const command = /^\/sys\/bus\/pci\/drivers\/[^/]+\/(bind|unbind)$/.exec(path)?.[1];
+    await this.faults.hold(command ?? '', text.trim());
+    this.calls.push({ name: `write ${path}`, device: null, writing: true });
+    this.faults.check(command ?? `write ${path}`, text.trim());
+    const node = this.#find(path, 'follow');
     if (node.type !== 'file' || node.write === undefined) {
       throw new SyscallError('open', 'EACCES', path);
     }

@@ -124,6 +124,8 @@ export interface SimDevice {
   driverOverride: string | null;
   cdev: string | null;
   present: boolean;
+  /** Of its directory in sysfs: another one each time it is plugged in. */
+  inode: number;
   /** Its driver is being taken off while we have it open: that ends with our last close. */
   leaving: { readonly ended: () => void } | null;
   /** The eventfd by which the kernel asks for it back. */

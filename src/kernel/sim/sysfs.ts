@@ -66,6 +66,9 @@ class DeviceDirs {
   readonly #hardware: Hardware;
   readonly #virtfns = new Map<string, SimDevice[]>();
   readonly #dirs = new Map<SimDevice, TreeNode>();
+  readonly #links = new Map<SimDevice, TreeNode>();
+  /** Where a device file was last found; it moves when drivers come and go. */
+  readonly #lastAt = new Map<string, SimDevice>();
 
   constructor(hardware: Hardware) {
     this.#hardware = hardware;
@@ -83,9 +86,7 @@ class DeviceDirs {
       [...this.#hardware.devices.values()].filter(isHere).map((device) => device.key);
     return computedDir(names, (name) => {
       const device = this.#hardware.devices.get(name as DeviceKey);
-      if (device && isHere(device)) {
-        return link(`../../../devices/${realPathOf(device)}`, () => this.of(device));
-      }
+      if (device && isHere(device)) return this.#link(device);
       return this.#virtfns.has(name) ? dir(this.#virtfnLinks(name)) : null;
     });
   }
@@ -97,10 +98,31 @@ class DeviceDirs {
     return computedDir(
       () => withFile().map((device) => device.cdev ?? ''),
       (name) => {
-        const device = withFile().find((each) => each.cdev === name);
+        const device = this.#withFile(name);
         return device ? link(`../../devices/${realPathOf(device)}/vfio-dev/${name}`) : null;
       },
     );
+  }
+
+  #withFile(cdev: string): SimDevice | null {
+    const find = (): SimDevice | null => {
+      const device = this.#lastAt.get(cdev);
+      return device?.present && device.cdev === cdev ? device : null;
+    };
+    const last = find();
+    if (last !== null) return last;
+    for (const device of this.#hardware.devices.values()) {
+      if (device.cdev !== null) this.#lastAt.set(device.cdev, device);
+    }
+    return find();
+  }
+
+  #link(device: SimDevice): TreeNode {
+    const known = this.#links.get(device);
+    if (known) return known;
+    const made = link(`../../../devices/${realPathOf(device)}`, () => this.of(device));
+    this.#links.set(device, made);
+    return made;
   }
 
   of(device: SimDevice): TreeNode {
@@ -157,6 +179,7 @@ class DeviceDirs {
     return {
       type: 'dir',
       real,
+      inode: () => device.inode,
       names: () => [
         ...names,
         ...(override === null ? [] : ['driver_override']),
@@ -212,14 +235,24 @@ function driversDir(hardware: Hardware, offers: KernelOffers, writes: DriverWrit
     },
     write: (text) => run(text.trim()),
   });
-  return computedDir(names, (driver) =>
-    names().includes(driver)
-      ? dir({
-          bind: command((address) => writes.bind(driver, address)),
-          unbind: command((address) => writes.unbind(driver, address)),
-        })
-      : null,
-  );
+  const boundTo = (driver: string): SimDevice[] =>
+    [...hardware.devices.values()].filter((each) => each.present && each.driver === driver);
+  return computedDir(names, (driver) => {
+    const commands: Record<string, TreeNode> = {
+      bind: command((address) => writes.bind(driver, address)),
+      unbind: command((address) => writes.unbind(driver, address)),
+    };
+    if (!names().includes(driver)) return null;
+    return computedDir(
+      () => [...Object.keys(commands), ...boundTo(driver).map(({ key }) => key)],
+      (name) => {
+        const device = hardware.devices.get(name as DeviceKey);
+        const isHere = device?.present && device.driver === driver;
+        if (isHere) return link(`../../../../devices/${realPathOf(device)}`);
+        return Object.hasOwn(commands, name) ? (commands[name] ?? null) : null;
+      },
+    );
+  });
 }
 
 function groupsDir(hardware: Hardware, devices: DeviceDirs): TreeNode {

@@ -7,6 +7,8 @@ export type TreeNode =
       readonly type: 'dir';
       /** The path that realpath(3) gives; null: where it was found. */
       readonly real?: string;
+      /** Absent: 1, for a directory that is there for good. */
+      readonly inode?: () => number;
       names(): readonly string[];
       child(name: string): TreeNode | null;
     }
@@ -55,24 +57,38 @@ export function link(target: string, to: () => TreeNode | null = () => null): Tr
   return { type: 'link', target, to };
 }
 
-/** The node at a path, and the real path of it. `last`: is a link at the end followed. Throws ENOENT, ENOTDIR. */
-export function lookup(
+/** The node at a path. `last`: is a link at the end followed. Throws ENOENT, ENOTDIR. */
+export function lookup(root: TreeNode, path: string, last: 'follow' | 'keep'): TreeNode {
+  return walk(root, path, last, () => undefined);
+}
+
+/** The path with every link resolved. Throws ENOENT, ENOTDIR. */
+export function realPath(root: TreeNode, path: string): string {
+  let real = '';
+  walk(root, path, 'follow', (part, node) => {
+    real = (node.type === 'dir' ? node.real : undefined) ?? `${real}/${part}`;
+  });
+  return real === '' ? '/' : real;
+}
+
+function walk(
   root: TreeNode,
   path: string,
   last: 'follow' | 'keep',
-): { readonly node: TreeNode; readonly real: string } {
-  const parts = path.split('/').filter((part) => part !== '');
+  onNode: (part: string, node: TreeNode) => void,
+): TreeNode {
   let node = root;
-  let real = '';
-  for (const [index, part] of parts.entries()) {
+  for (let start = 1, end = 0; start < path.length; start = end + 1) {
+    end = path.indexOf('/', start);
+    const isLast = end === -1;
+    if (isLast) end = path.length;
+    const part = path.slice(start, end);
     if (node.type !== 'dir') throw new SyscallError('open', 'ENOTDIR', path);
     const next: TreeNode = node.child(part) ?? missing(path);
-    real = `${real}/${part}`;
-    const isLast = index === parts.length - 1;
     node = next.type === 'link' && !(isLast && last === 'keep') ? follow(next, path) : next;
-    if (node.type === 'dir' && node.real !== undefined) real = node.real;
+    onNode(part, node);
   }
-  return { node, real: real === '' ? '/' : real };
+  return node;
 }
 
 function follow(node: Extract<TreeNode, { type: 'link' }>, path: string): TreeNode {

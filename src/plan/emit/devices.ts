@@ -7,6 +7,7 @@ import { driverState } from '../drivers.ts';
 import type { Scope } from '../scope.ts';
 import type { Token } from '../step-list.ts';
 import { formatPlace } from '../text.ts';
+import type { World } from '../world.ts';
 import { type Emitter, type PlacedContainer, TOKENS } from './emitter.ts';
 
 /** Emits driver, open and bind for every device of a container that is not in its context yet. */
@@ -57,7 +58,7 @@ export function emitLeaves(emitter: Emitter): void {
     const own = emitter.cells.ofContext(renamed.context);
     const isOpen = (cell: string): boolean => emitter.isOpen(cell);
     const cell = cellOfLeave(key, own, world.selection.going, isOpen);
-    if (cell === null) continue;
+    if (cell === null || isStuck(world, key, renamed)) continue;
     // In a cell that is blocked nothing is renamed either.
     const holding = cell === own ? renamed : beforeRename(renamed, world.scope.renames);
     const target = emitter.containerNamed(world.selection.assigned.get(key)?.container);
@@ -74,6 +75,11 @@ export function emitLeaves(emitter: Emitter): void {
       emitRebuild(emitter, key, holding, cell);
     }
   }
+}
+
+/** Even a device that is being removed waits for the call that has it. */
+function isStuck({ untouchable }: World, key: DeviceKey, { context }: Holding): boolean {
+  return untouchable.ofContext(context).length > 0 || untouchable.ofDevice(key).length > 0;
 }
 
 function beforeRename(holding: Holding, renames: Scope['renames']): Holding {

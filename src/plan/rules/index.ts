@@ -6,12 +6,14 @@ import { iova } from './iova.ts';
 import { kernelFeatures } from './kernel-features.ts';
 import { removalGuards } from './removals.ts';
 import type { Rule } from './rule.ts';
+import { stuck } from './stuck.ts';
 import { tracking } from './tracking.ts';
 
 /** The rules in the order in which their blockers are listed. */
 export const RULES: readonly Rule[] = [
   kernelFeatures,
   contexts,
+  stuck,
   deviceUsable,
   groups,
   tracking,
