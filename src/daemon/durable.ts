@@ -26,7 +26,7 @@ export interface DurableOptions {
   readonly calls: UnixCalls;
   readonly clock: Clock;
   /** What else the host has. */
-  readonly host: Pick<ManagedHost, 'known' | 'hostName'>;
+  readonly host: Pick<ManagedHost, 'known' | 'hostName' | 'calls' | 'cache'>;
 }
 
 /** A host whose journal is on disk. */

@@ -188,6 +188,7 @@ export class ReconcileLoop {
   async #pass(hints: readonly Hint[]): Promise<number> {
     const { good } = this.#intake;
     if (good === null) return this.#deps.timing.resyncMs;
+    this.#forget(hints);
     const planned = planAttempt(this.#deps.host, good.config, this.#planOptions(good));
     const isRequested = hints.some(({ kind }) => kind === 'request');
     if (isRequested) this.#holds.clear();
@@ -203,6 +204,16 @@ export class ReconcileLoop {
       { ...planned, plan: onlyCells(planned.plan, (cell) => isMeant(judgements.get(cell))) },
       good,
     );
+  }
+
+  /** What an event is about is looked at anew, not remembered. */
+  #forget(hints: readonly Hint[]): void {
+    const { cache } = this.#deps.host;
+    for (const hint of hints) {
+      if (hint.kind !== 'devices') continue;
+      if (hint.keys === null) cache?.invalidateAll();
+      else for (const key of hint.keys) cache?.invalidate(key);
+    }
   }
 
   #planOptions({ digest }: Loaded): PlanOptions {
