@@ -132,13 +132,9 @@ function contextOf(host: SmallHost, state: SmallState, context: number): Context
       const pt = idRef((state.on[device] ?? -1) + 1);
       return [key, { key, attachment: hwpt ? { container, pt } : null }] as const;
     });
-  return {
-    name: `k${context}`,
-    containers,
-    devices: new Map(devices),
-    contradictions: [],
-    consumers: [],
-  };
+  const name = `k${context}`;
+  const facts = { contradictions: [], consumers: [] };
+  return { name, containers, devices: new Map(devices), ...facts };
 }
 
 /** What the steps come to, and what they cost by the kernel's rules. Throws where the kernel would refuse one. */
