@@ -11,6 +11,7 @@ import {
 } from 'node:fs';
 import type { Bdf } from '../../src/base/ids.ts';
 import { pageTableRoots } from './guest.ts';
+import { resetsOf } from './kernel-log.ts';
 
 const LOG = '/run/tmp/daemon.log';
 /** What the daemon follows. */
@@ -116,7 +117,10 @@ const BUS_MASTER = 0x04;
  */
 export function lifeOf(devices: readonly Bdf[]): readonly string[] {
   const roots = pageTableRoots();
-  return devices.map((bdf) => `${bdf} ${roots.get(bdf)} ${isBusMaster(bdf) ? 'master' : 'quiet'}`);
+  return devices.map((bdf) => {
+    const master = isBusMaster(bdf) ? 'master' : 'quiet';
+    return `${bdf} ${roots.get(bdf)} ${master}, ${resetsOf(bdf).length} resets in the kernel's log`;
+  });
 }
 
 /** Sets the bus master bit, as a consumer does. */
