@@ -47,7 +47,8 @@ export function scopeOf(config: Config, live: Graph): Scope {
       if (renames.some((rename) => rename.args.to === spec.name) || isLive(live, spec.name)) {
         blocked.push({ kind: 'rename-onto-living', container: spec.name, from });
       } else {
-        renames.push(renameOf(live, context, from, spec));
+        const taken = renames.map(({ args }) => args.toContext);
+        renames.push(renameOf(context, from, spec, new Set([...live.contexts.keys(), ...taken])));
       }
     }
   }
@@ -65,13 +66,13 @@ function isLive(graph: Graph, name: string): boolean {
 
 /** A context that belongs to the container alone takes the new name along, if that name is free. */
 function renameOf(
-  graph: Graph,
   context: Context,
   from: string,
   spec: ContainerSpec,
+  taken: ReadonlySet<string>,
 ): ActionOf<'rename-container'> {
   const own = context.name === from && context.containers.size === 1;
-  const toContext = own && !graph.contexts.has(spec.context) ? spec.context : context.name;
+  const toContext = own && !taken.has(spec.context) ? spec.context : context.name;
   return {
     kind: 'rename-container',
     args: { context: context.name, from, to: spec.name, toContext },

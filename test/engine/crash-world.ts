@@ -100,8 +100,7 @@ export class CrashWorld {
 
   /** The next process begins and recovers, unless it dies of it. */
   restart(death: Death | null = null): Promise<Fate<Recovery>> {
-    const kept = new Set(this.around.store.values());
-    const inherited = this.around.renumber(this.machine.restart(kept));
+    const inherited = this.around.renumber(this.machine.restart(this.around.kept));
     this.process = this.#begin();
     this.#host = this.#hostOf(this.process, this.#host.hostName);
     const { journal } = this.process;

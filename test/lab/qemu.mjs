@@ -10,7 +10,7 @@ import { serveMonitor } from './monitor.mjs';
 export const repo = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
 
 const COMMON =
-  'console=ttyS0 quiet root=host rootfstype=9p rootflags=trans=virtio,version=9p2000.L,msize=1048576,cache=loose ro panic=-1';
+  'console=ttyS0 quiet root=host rootfstype=9p rootflags=trans=virtio,version=9p2000.L,msize=1048576,cache=loose ro panic=-1 no_timer_check';
 
 /** The kernel to boot, built on first use. Throws with what is missing and how to get it. */
 export function labKernel() {

@@ -12,7 +12,7 @@ import {
 import type { Bdf } from '../../src/base/ids.ts';
 import { pageTableRoots } from './guest.ts';
 
-const LOG = '/run/tmp/daemon.log';
+const LOG = '/run/out/daemon.log';
 /** What the daemon follows. */
 export const CONFIG = '/run/tmp/followed';
 
@@ -112,7 +112,7 @@ const BUS_MASTER = 0x04;
 
 /**
  * What of a device must outlive its daemon: the page table that VT-d walks, and the bus master bit, which a
- * consumer sets and which every open, close and reset by vfio-pci clears.
+ * consumer sets and which every open, close and reset by vfio-pci clears. 6.12 logs no reset.
  */
 export function lifeOf(devices: readonly Bdf[]): readonly string[] {
   const roots = pageTableRoots();

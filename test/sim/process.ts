@@ -20,6 +20,10 @@ export class Surroundings {
   /** Kept files by tag. */
   readonly store = new Map<string, Fd>();
 
+  get kept(): ReadonlySet<Fd> {
+    return new Set(this.store.values());
+  }
+
   /** The kept files under their new numbers. */
   renumber(numbers: ReadonlyMap<Fd, Fd>): readonly InheritedFile[] {
     for (const [tag, fd] of this.store) {

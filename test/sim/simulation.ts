@@ -199,10 +199,10 @@ class Simulation {
       this.#life.ears.end();
       // What is in the kernel ends before the process does.
       await this.#clock.advance(1000);
+      this.#checkTracking();
       this.#restarts += 1;
       const before = attachments(this.#machine);
-      const kept = new Set(this.#around.store.values());
-      const inherited = this.#around.renumber(this.#machine.restart(kept));
+      const inherited = this.#around.renumber(this.#machine.restart(this.#around.kept));
       this.#life = this.#newLife();
       const { process, host } = this.#life;
       if (this.#chance.is(0.3)) this.#armDeath();
