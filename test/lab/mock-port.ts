@@ -5,7 +5,7 @@
  * dirty tracking are the kernel's own.
  */
 
-import { call, encode } from '../../src/kernel/call.ts';
+import { call } from '../../src/kernel/call.ts';
 import { type Fd, type IoctlArg, SyscallError, type Syscalls } from '../../src/kernel/port.ts';
 import { Machine } from '../../src/kernel/sim/machine.ts';
 import { decode, fieldOf, viewOf, writeField } from '../../src/kernel/struct.ts';
@@ -13,12 +13,8 @@ import { IOMMUFD_OPS } from '../../src/kernel/uapi/iommufd.ts';
 import { VFIO_OPS } from '../../src/kernel/uapi/vfio.ts';
 import type { HostDocument } from '../../src/spec/types.generated.ts';
 import { testClock } from '../support/world.ts';
-import {
-  IOMMU_TEST_CMD,
-  MOCK_DOMAIN_FLAGS,
-  MOCK_DOMAIN_REPLACE,
-  MOCK_NO_DIRTY,
-} from './mock-uapi.ts';
+import { callMock } from './mock-call.ts';
+import { MOCK_NO_DIRTY, MOCK_OPS } from './mock-uapi.ts';
 
 interface MockDevice {
   readonly tracks: boolean;
@@ -58,8 +54,7 @@ export function mockSyscalls(native: Syscalls, host: HostDocument): Syscalls {
     const iommufd = decode(row.struct, arg.bytes).iommufd as Fd;
     const parking = parkingOf(iommufd);
     const dev_flags = device.tracks ? 0 : MOCK_NO_DIRTY;
-    const request = { op: MOCK_DOMAIN_FLAGS, id: parking, dev_flags };
-    const { out } = call(native, iommufd, IOMMU_TEST_CMD, request);
+    const out = callMock(native, iommufd, MOCK_OPS.MOCK_DOMAIN_FLAGS, { id: parking, dev_flags });
     device.bound = { iommufd, stdev: out.stdev_id, parking };
     writeField(viewOf(arg.bytes), fieldOf(row.struct, 'out_devid'), out.idev_id);
   };
@@ -67,10 +62,7 @@ export function mockSyscalls(native: Syscalls, host: HostDocument): Syscalls {
   const moveTo = (device: MockDevice, pt: number): number => {
     if (device.bound === null) throw new SyscallError('ioctl', 'EINVAL', 'mock');
     const { iommufd, stdev } = device.bound;
-    const request = { op: MOCK_DOMAIN_REPLACE, id: stdev, stdev_id: pt };
-    const { bytes } = encode(IOMMU_TEST_CMD, request, new Uint8Array(0));
-    native.ioctl(iommufd, IOMMU_TEST_CMD.request, { bytes, pointers: [] });
-    return decode(IOMMU_TEST_CMD.struct, bytes).stdev_id;
+    return callMock(native, iommufd, MOCK_OPS.MOCK_DOMAIN_REPLACE, { id: stdev, pt_id: pt }).pt_id;
   };
 
   const ioctl = (fd: Fd, request: number, arg: IoctlArg): number => {

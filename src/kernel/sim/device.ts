@@ -5,8 +5,9 @@
 import type { IovaRange } from '../../base/iova.ts';
 import type { Fd } from '../port.ts';
 import { allocateHwpt, fits, leaveHwpt } from './hwpt.ts';
-import { reserve, unreserve } from './ioas.ts';
+import { moveAccess, PINNED_ALIGNMENT, reserve, unreserve } from './ioas.ts';
 import {
+  type AnyHwpt,
   type BoundObject,
   fail,
   type Hwpt,
@@ -74,18 +75,18 @@ export function attach(device: SimDevice, ptId: number, quirks: Quirks): number 
     case 'ioas':
       return attachAuto(device, target, quirks).id;
     case 'hwpt':
+    case 'nested':
       return attachHwpt(device, target, quirks).id;
     case 'device':
     case 'access':
     case 'fault':
+    case 'selftest':
       return fail('EINVAL');
   }
 }
 
 function attachAccess(device: SimDevice, ioas: Ioas): number {
-  if (ioas.maps.some((map) => map.start % 4096n !== 0n)) fail('EADDRINUSE');
-  device.ioas?.accesses.delete(device);
-  ioas.accesses.add(device);
+  moveAccess(device, device.ioas, ioas, PINNED_ALIGNMENT);
   device.ioas = ioas;
   return ioas.id;
 }
@@ -112,7 +113,7 @@ function attachAuto(device: SimDevice, ioas: Ioas, quirks: Quirks): Hwpt {
   return hwpt;
 }
 
-function attachHwpt(device: SimDevice, hwpt: Hwpt, quirks: Quirks): Hwpt {
+function attachHwpt<T extends AnyHwpt>(device: SimDevice, hwpt: T, quirks: Quirks): T {
   const group = device.group ?? fail('ENODEV');
   if (group.attached.has(device)) return replace(group, hwpt, quirks);
   if (group.hwpt !== null && group.hwpt !== hwpt) fail('EINVAL');
@@ -128,7 +129,7 @@ function attachHwpt(device: SimDevice, hwpt: Hwpt, quirks: Quirks): Hwpt {
 }
 
 /** One switch for the group: every attached member moves along. */
-function replace(group: SimGroup, hwpt: Hwpt, quirks: Quirks): Hwpt {
+function replace<T extends AnyHwpt>(group: SimGroup, hwpt: T, quirks: Quirks): T {
   const old = group.hwpt ?? fail('EINVAL');
   if (old === hwpt) return hwpt;
   const members = [...group.attached];
@@ -166,7 +167,7 @@ function reservedOf(group: SimGroup): readonly IovaRange[] {
   return group.reserved.filter((region) => region.type !== 'direct-relaxable');
 }
 
-function groupFits(group: SimGroup, hwpt: Hwpt): boolean {
+function groupFits(group: SimGroup, hwpt: AnyHwpt): boolean {
   return group.iommu !== null && fits(hwpt, group.iommu);
 }
 

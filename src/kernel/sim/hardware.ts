@@ -10,6 +10,7 @@ import type {
 } from '../../spec/types.generated.ts';
 import type { Uevent } from '../uevent.ts';
 import type { SimContext, SimDevice, SimGroup, SimHolder, SimIommu } from './objects.ts';
+import { registersOf } from './registers.ts';
 
 /** The hardware of a host, and the processes that hold parts of it. */
 export interface Hardware {
@@ -77,13 +78,29 @@ export function deviceOf(hardware: Hardware, key: string): SimDevice {
 }
 
 function iommuOf(doc: IommuDocument): SimIommu {
+  const addressWidth = doc.addressWidth ?? 48;
   return {
     doc,
-    addressWidth: doc.addressWidth ?? 48,
+    addressWidth,
+    pageSize: 4096n,
+    aperture: { start: 0n, last: (1n << BigInt(addressWidth)) - 1n },
     snoop: doc.snoopControl ?? false,
     dirty: doc.dirtyTracking ?? false,
     nesting: doc.nesting ?? false,
+    info: infoOf(doc),
+    nestedData: null,
   };
+}
+
+/** struct iommu_hw_info_vtd: flags, padding, CAP and ECAP. On 6.12 other drivers tell nothing. */
+function infoOf(doc: IommuDocument): SimIommu['info'] {
+  const registers = registersOf(doc);
+  if (registers.type !== 'intel') return { type: 0, bytes: new Uint8Array(0) };
+  const bytes = new Uint8Array(24);
+  const view = new DataView(bytes.buffer);
+  view.setBigUint64(8, registers.cap, true);
+  view.setBigUint64(16, registers.ecap, true);
+  return { type: 1, bytes };
 }
 
 const NO_STATE = { present: true, leaving: null, request: null, bound: null, ioas: null } as const;

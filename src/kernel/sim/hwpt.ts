@@ -2,15 +2,19 @@
  * Page tables of the model: allocation, which devices fit, dirty tracking.
  * Source: drivers/iommu/iommufd/hw_pagetable.c and the attach checks of intel, amd and arm-smmu-v3 (v6.12).
  */
-import { alignmentOf, dropHwpt, outsideAperture, reserve } from './ioas.ts';
+import { IOVA_LAST } from '../../base/iova.ts';
+import { alignmentOf, checkAlignment, dropHwpt, outside, reserve, unreserve } from './ioas.ts';
+import { mappedFrom } from './mappings.ts';
 import {
+  type AnyHwpt,
   fail,
   type Hwpt,
   type Ioas,
   insert,
+  type NestedHwpt,
   newId,
   remove,
-  type SimDevice,
+  type SimContext,
   type SimGroup,
   type SimIommu,
 } from './objects.ts';
@@ -42,13 +46,11 @@ export function allocateHwpt(ioas: Ioas, group: SimGroup, wish: HwptWish): Hwpt 
     tracking: false,
     dirtyPages: new Set(),
   };
-  reserve(ioas, outsideAperture((1n << BigInt(iommu.addressWidth)) - 1n), hwpt);
-  const unaligned = ioas.maps.some(
-    (map) => map.start % 4096n !== 0n || (map.last + 1n) % 4096n !== 0n,
-  );
-  if (alignmentOf(ioas) === 1n && unaligned) {
-    ioas.reserved = ioas.reserved.filter((each) => each.owner !== hwpt);
-    fail('EADDRINUSE');
+  checkAlignment(ioas, iommu.pageSize);
+  reserve(ioas, outside(iommu.aperture), hwpt);
+  if (ioas.maps.some(({ pages }) => pages.address === null)) {
+    unreserve(ioas, hwpt);
+    fail('EFAULT');
   }
   insert(context, hwpt);
   ioas.hwpts.push(hwpt);
@@ -60,14 +62,49 @@ function hasUserAlloc(iommu: SimIommu): boolean {
   return iommu.doc.type === 'intel' || iommu.doc.type === 'amd' || iommu.doc.type === 'arm-smmu-v3';
 }
 
+/** Driver data of a nested HWPT, as a caller gives it. */
+export interface UserData {
+  readonly type: number;
+  readonly lengthBytes: number;
+  readonly bytes: Uint8Array | null;
+}
+
+/** Allocates a nested HWPT above a paging one. Source: iommufd_hwpt_nested_alloc, iommu_copy_struct_from_user. */
+export function allocateNested(
+  context: SimContext,
+  parent: Hwpt,
+  iommu: SimIommu,
+  data: UserData,
+): NestedHwpt {
+  if (data.lengthBytes === 0) fail('EOPNOTSUPP');
+  if (parent.auto || !parent.nestParent) fail('EINVAL');
+  const format = iommu.nestedData;
+  if (format === null || data.type !== format.type) return fail('EOPNOTSUPP');
+  if (data.lengthBytes !== format.lengthBytes) fail('EINVAL');
+  if (data.bytes === null) fail('EFAULT');
+  const nested: NestedHwpt = {
+    type: 'nested',
+    id: newId(context),
+    parent,
+    ioas: parent.ioas,
+    dirty: false,
+    tracking: false,
+    iommu,
+    users: new Set(),
+  };
+  parent.users.add(nested);
+  return insert(context, nested);
+}
+
 /** Frees a page table that nobody uses. */
-export function freeHwpt(hwpt: Hwpt): void {
-  dropHwpt(hwpt.ioas, hwpt);
+export function freeHwpt(hwpt: AnyHwpt): void {
+  if (hwpt.type === 'nested') hwpt.parent.users.delete(hwpt);
+  else dropHwpt(hwpt.ioas, hwpt);
   remove(hwpt.ioas.context, hwpt.id);
 }
 
 /** The driver's attach check: does a device behind this IOMMU fit? */
-export function fits(hwpt: Hwpt, iommu: SimIommu): boolean {
+export function fits(hwpt: AnyHwpt, iommu: SimIommu): boolean {
   const made = hwpt.iommu;
   if (made.doc.type !== iommu.doc.type) return false;
   if (hwpt.dirty && !iommu.dirty) return false;
@@ -84,15 +121,15 @@ export function fits(hwpt: Hwpt, iommu: SimIommu): boolean {
 }
 
 /** Lets a device go; an automatic page table goes with its last one. */
-export function leaveHwpt(hwpt: Hwpt, device: SimDevice): void {
+export function leaveHwpt(hwpt: AnyHwpt, device: object): void {
   hwpt.users.delete(device);
-  if (hwpt.auto && hwpt.users.size === 0) freeHwpt(hwpt);
+  if (hwpt.type === 'hwpt' && hwpt.auto && hwpt.users.size === 0) freeHwpt(hwpt);
 }
 
 /** Switches tracking. Switching on clears what was recorded before. */
 export function setTracking(hwpt: Hwpt, on: boolean): void {
   if (!hwpt.dirty) fail('EOPNOTSUPP');
-  if (on && !hwpt.tracking) hwpt.dirtyPages.clear();
+  if (on) hwpt.dirtyPages.clear();
   hwpt.tracking = on;
 }
 
@@ -104,24 +141,43 @@ export interface BitmapRequest {
   readonly clear: boolean;
 }
 
-/** Sets the bit of every dirty page in the range; says success also where nothing could be read, as the kernel does. */
+/**
+ * Sets the bit of every dirty page in the range, up to the first hole in the mappings; says success
+ * also where nothing could be read, as the kernel does.
+ * Source: iommufd_check_iova_range, iommu_read_and_clear_dirty in io_pagetable.c; iova_bitmap_set (v6.12).
+ */
 export function readDirty(hwpt: Hwpt, request: BitmapRequest, bitmap: Uint8Array): void {
-  const { iova, length, pageSize } = request;
-  const alignment = alignmentOf(hwpt.ioas);
-  const misaligned = (value: bigint): boolean =>
-    value % pageSize !== 0n || value % alignment !== 0n;
-  if (length === 0n || pageSize === 0n || misaligned(iova) || misaligned(iova + length)) {
-    fail('EINVAL');
-  }
-  if (iova + length - 1n > 0xffff_ffff_ffff_ffffn) fail('EOVERFLOW');
+  const last = checkBitmapRange(hwpt, request);
   if (!hwpt.dirty) fail('EOPNOTSUPP');
   if (!hwpt.tracking) return;
+  const { iova, pageSize } = request;
+  const pageBytes = hwpt.iommu.pageSize;
+  const until = mappedFrom(hwpt.ioas, iova, last);
   for (const page of [...hwpt.dirtyPages]) {
-    const at = page * 4096n;
-    if (at < iova || at >= iova + length) continue;
-    const bit = Number((at - iova) / pageSize);
-    const index = bit >> 3;
-    if (index < bitmap.length) bitmap[index] = (bitmap[index] ?? 0) | (1 << (bit & 7));
+    const at = page * pageBytes;
+    if (at < iova || at >= until) continue;
+    const firstBit = (at - iova) / lowestBit(pageSize);
+    const lastBit = (at + pageBytes - 1n - iova) / lowestBit(pageSize);
+    for (let bit = Number(firstBit); bit <= Number(lastBit); bit += 1) setBit(bitmap, bit);
     if (request.clear) hwpt.dirtyPages.delete(page);
   }
+}
+
+/** The last address of the range. The sums wrap as the kernel's do: a length of zero reaches to the end. */
+function checkBitmapRange(hwpt: Hwpt, { iova, length, pageSize }: BitmapRequest): bigint {
+  const last = iova + BigInt.asUintN(64, length - 1n);
+  if (last > IOVA_LAST) fail('EOVERFLOW');
+  const alignment = alignmentOf(hwpt.ioas);
+  const misaligned = (to: bigint): boolean => ((iova | (last + 1n)) & (to - 1n)) !== 0n;
+  if (misaligned(alignment) || pageSize === 0n || misaligned(pageSize)) fail('EINVAL');
+  return last;
+}
+
+function lowestBit(value: bigint): bigint {
+  return value & -value;
+}
+
+function setBit(bitmap: Uint8Array, bit: number): void {
+  const index = bit >> 3;
+  if (index < bitmap.length) bitmap[index] = (bitmap[index] ?? 0) | (1 << (bit & 7));
 }

@@ -1,22 +1,15 @@
 /**
- * The address space of the model: reservations, the allow list, mappings.
+ * The address space of the model: reservations, the allow list, alignment. Mappings are in mappings.ts.
  * Source: drivers/iommu/iommufd/io_pagetable.c (v6.12).
  */
-import {
-  compareRanges,
-  complementOf,
-  IOVA_LAST,
-  type IovaRange,
-  rangeContains,
-  rangesOverlap,
-} from '../../base/iova.ts';
+import { compareRanges, complementOf, type IovaRange, rangesOverlap } from '../../base/iova.ts';
 import {
   fail,
   type Hwpt,
   type Ioas,
   insert,
-  type Mapping,
   newId,
+  type Pages,
   type SimContext,
 } from './objects.ts';
 
@@ -31,14 +24,43 @@ export function createIoas(context: SimContext): Ioas {
     maps: [],
     hugePages: true,
     hwpts: [],
-    accesses: new Set(),
+    accesses: new Map(),
   });
 }
 
+/** The kernel's page, in bytes: what an access that pins pages needs, and what small pages are. */
+export const PINNED_ALIGNMENT = 4096n;
+
 /** The alignment that mappings need, in bytes: 1 until something translates or pins. */
 export function alignmentOf(ioas: Ioas): bigint {
-  const pinned = ioas.hwpts.length > 0 || ioas.accesses.size > 0 || !ioas.hugePages;
-  return pinned ? 4096n : 1n;
+  const needs = [
+    ioas.hugePages ? 1n : PINNED_ALIGNMENT,
+    ...ioas.hwpts.map(({ iommu }) => iommu.pageSize),
+    ...ioas.accesses.values(),
+  ];
+  return needs.reduce((most, each) => (each > most ? each : most));
+}
+
+/** EADDRINUSE where what is mapped does not keep to a new, larger alignment. */
+export function checkAlignment(ioas: Ioas, alignment: bigint): void {
+  if (alignment <= alignmentOf(ioas)) return;
+  const off = (value: bigint): boolean => value % alignment !== 0n;
+  if (ioas.maps.some((map) => off(map.start) || off(map.last + 1n) || off(pageOffset(map.pages)))) {
+    fail('EADDRINUSE');
+  }
+}
+
+/** Where in a page the memory begins, in bytes. */
+export function pageOffset({ address }: Pages): bigint {
+  return (address ?? 0n) % PINNED_ALIGNMENT;
+}
+
+/** Attaches an access to an IOAS, off the one that it is on. Source: iommufd_access_change_ioas. */
+export function moveAccess(access: object, from: Ioas | null, to: Ioas, alignment: bigint): void {
+  if (from === to) return;
+  checkAlignment(to, alignment);
+  to.accesses.set(access, alignment);
+  from?.accesses.delete(access);
 }
 
 /** What may be mapped: the complement of what is reserved. */
@@ -74,71 +96,16 @@ export function setAllowed(ioas: Ioas, ranges: readonly IovaRange[]): void {
 }
 
 /** The ranges outside a page table's aperture. */
-export function outsideAperture(last: bigint): readonly IovaRange[] {
-  return last >= IOVA_LAST ? [] : [{ start: last + 1n, last: IOVA_LAST }];
-}
-
-/** A mapping that a caller asks for. `iova` null: the kernel chooses. */
-export interface MapRequest {
-  readonly iova: bigint | null;
-  readonly length: bigint;
-  readonly writable: boolean;
-}
-
-/** Maps a range and returns where. Checks in the kernel's order. */
-export function mapRange(ioas: Ioas, request: MapRequest): bigint {
-  const { length, writable } = request;
-  if (length === 0n) fail('EINVAL');
-  if (length >= IOVA_LAST || (request.iova ?? 0n) >= IOVA_LAST) fail('EOVERFLOW');
-  const alignment = alignmentOf(ioas);
-  if (length % alignment !== 0n) fail('EINVAL');
-  const iova = request.iova ?? findHole(ioas, length, alignment);
-  if (iova % alignment !== 0n) fail('EINVAL');
-  if (iova + length - 1n > IOVA_LAST) fail('EOVERFLOW');
-  const range: Mapping = { start: iova, last: iova + length - 1n, writable };
-  if (ioas.reserved.some((each) => rangesOverlap(each, range))) fail('EINVAL');
-  if (ioas.maps.some((each) => rangesOverlap(each, range))) fail('EEXIST');
-  ioas.maps.push(range);
-  ioas.maps.sort(compareRanges);
-  return iova;
-}
-
-function findHole(ioas: Ioas, length: bigint, alignment: bigint): bigint {
-  const allowed = ioas.allowed.length > 0 ? ioas.allowed : [{ start: 0n, last: IOVA_LAST }];
-  const page = alignment > 4096n ? alignment : 4096n;
-  for (const gap of complementOf([...ioas.reserved, ...ioas.maps])) {
-    for (const range of allowed) {
-      const from = gap.start > range.start ? gap.start : range.start;
-      const last = gap.last < range.last ? gap.last : range.last;
-      const iova = ((from + page - 1n) / page) * page;
-      if (iova + length - 1n <= last) return iova;
-    }
-  }
-  return fail('ENOSPC');
-}
-
-/** Unmaps every mapping in a range and returns the bytes. ENOENT where nothing is, or a mapping sticks out. */
-export function unmapRange(ioas: Ioas, iova: bigint, length: bigint): bigint {
-  if (length === 0n) fail('EINVAL');
-  const all = iova === 0n && length === IOVA_LAST;
-  if (!all && iova + length - 1n > IOVA_LAST) fail('EOVERFLOW');
-  const range = { start: iova, last: all ? IOVA_LAST : iova + length - 1n };
-  const hit = ioas.maps.filter((each) => rangesOverlap(each, range));
-  if (hit.length === 0) return all ? 0n : fail('ENOENT');
-  if (hit.some((each) => !rangeContains(range, each))) fail('ENOENT');
-  ioas.maps = ioas.maps.filter((each) => !hit.includes(each));
-  return hit.reduce((sum, each) => sum + each.last - each.start + 1n, 0n);
+export function outside(aperture: IovaRange): readonly IovaRange[] {
+  return complementOf([aperture]);
 }
 
 /** Changes the huge-page option. EINVAL once there is both a page table and a mapping. */
 export function setHugePages(ioas: Ioas, value: bigint): void {
   if (value !== 0n && value !== 1n) fail('EINVAL');
-  if (value === 0n && ioas.hwpts.length > 0 && ioas.maps.length > 0) fail('EINVAL');
-  if (
-    value === 0n &&
-    ioas.maps.some((map) => map.start % 4096n !== 0n || (map.last + 1n) % 4096n !== 0n)
-  ) {
-    fail('EADDRINUSE');
+  if (value === 0n && ioas.hugePages) {
+    if (ioas.hwpts.length > 0 && ioas.maps.length > 0) fail('EINVAL');
+    checkAlignment(ioas, PINNED_ALIGNMENT);
   }
   ioas.hugePages = value === 1n;
 }

@@ -38,6 +38,8 @@ export interface MadeCall {
 export interface MachineOptions {
   readonly clock: Clock;
   readonly failedReplaceDropsReserved?: boolean;
+  /** Ioctls of a context beyond the tables, by request number: a kernel with its selftest has one. */
+  readonly more?: ReadonlyMap<number, (context: SimContext, arg: IoctlArg) => void>;
 }
 
 type OpenFile =
@@ -61,6 +63,7 @@ export class Machine {
   readonly #quirks: Quirks;
   readonly #locks: Locks;
   readonly #offers: KernelOffers;
+  readonly #more: NonNullable<MachineOptions['more']>;
   #lastFd = 2;
   #serial = 1000;
 
@@ -69,6 +72,7 @@ export class Machine {
     this.clock = options.clock;
     this.known = knownFacts(host);
     this.faults = new Faults(host);
+    this.#more = options.more ?? new Map();
     this.#locks = new Locks(options.clock, host.simulation?.latencyMs ?? {});
     const features = new Set<string>(host.spec.kernel.features);
     this.#offers = {
@@ -129,8 +133,9 @@ export class Machine {
   dmaWrite(key: DeviceKey, iova: bigint, length: bigint): boolean {
     const hwpt = this.hardware.devices.get(key)?.group?.hwpt;
     if (!hwpt) return false;
-    if (hwpt.tracking) {
-      for (let page = iova >> 12n; page <= (iova + length - 1n) >> 12n; page += 1n) {
+    if (hwpt.type === 'hwpt' && hwpt.tracking) {
+      const { pageSize } = hwpt.iommu;
+      for (let page = iova / pageSize; page <= (iova + length - 1n) / pageSize; page += 1n) {
         hwpt.dirtyPages.add(page);
       }
     }
@@ -245,6 +250,11 @@ export class Machine {
     this.#note(name, device ?? this.#deviceIn(open, arg, name), isOurs && isWriting(name, arg));
     if (open.type === 'eventfd') throw new SyscallError('ioctl', 'ENOTTY', name);
     if (open.type === 'context') {
+      const beyond = this.#more.get(request);
+      if (beyond !== undefined) {
+        beyond(open.context, arg);
+        return 0;
+      }
       if (!isOurs) throw new SyscallError('ioctl', 'ENOTTY', name);
       const handlers: Readonly<Record<string, IommufdHandler>> = IOMMUFD_HANDLERS;
       handlers[name]?.(open.context, new Frame(ALL_OPS[name], arg));

@@ -18,9 +18,18 @@ export interface Reservation extends IovaRange {
   readonly owner: object;
 }
 
-/** A mapping. What it maps to is the business of nobody here. */
-export interface Mapping extends IovaRange {
+/** Memory of a process as a mapping takes it: a whole map, or the piece of one that a copy shares. */
+export interface Pages {
+  readonly length: bigint;
+  /** The user address; null where no memory is behind it, so that it can never be pinned. */
+  readonly address: bigint | null;
+  /** Was the memory mapped for writing: a copy may not ask for more. */
   readonly writable: boolean;
+}
+
+/** A mapping: where it is, and the memory behind it. */
+export interface Mapping extends IovaRange {
+  readonly pages: Pages;
 }
 
 /** An I/O address space. */
@@ -33,7 +42,8 @@ export interface Ioas {
   maps: Mapping[];
   hugePages: boolean;
   readonly hwpts: Hwpt[];
-  readonly accesses: Set<SimDevice>;
+  /** Whatever pins pages by itself (an mdev), with the alignment that it needs, in bytes. */
+  readonly accesses: Map<object, bigint>;
 }
 
 /** A paging HWPT. */
@@ -46,11 +56,29 @@ export interface Hwpt {
   readonly dirty: boolean;
   readonly nestParent: boolean;
   readonly iommu: SimIommu;
-  readonly users: Set<SimDevice>;
+  /** The devices on it, and the nested HWPTs above it. */
+  readonly users: Set<object>;
   tracking: boolean;
-  /** Page numbers (4 KiB) that a device wrote while tracking was on. */
+  /** Numbers of the IOMMU's pages that a device wrote while tracking was on. */
   readonly dirtyPages: Set<bigint>;
 }
+
+/** A nested HWPT: a guest's page table above a paging HWPT that is its parent. */
+export interface NestedHwpt {
+  readonly type: 'nested';
+  readonly id: number;
+  readonly parent: Hwpt;
+  /** The parent's. */
+  readonly ioas: Ioas;
+  /** Dirty pages are the parent's to track. */
+  readonly dirty: false;
+  tracking: false;
+  readonly iommu: SimIommu;
+  readonly users: Set<object>;
+}
+
+/** What a device can be on. */
+export type AnyHwpt = Hwpt | NestedHwpt;
 
 /** A DEVICE object (an mdev: ACCESS): a device that is bound to the context. */
 export type BoundObject =
@@ -64,8 +92,16 @@ export interface FaultQueue {
   open: boolean;
 }
 
+/** An object that a test's own ioctls made, as the kernel's selftest makes them; the model makes none. */
+export interface SelftestObject {
+  readonly type: 'selftest';
+  readonly id: number;
+  /** What IOMMU_DESTROY does to it, beyond freeing the id; it may refuse. */
+  destroy(): void;
+}
+
 /** Any object of a context. */
-export type SimObject = Ioas | Hwpt | BoundObject | FaultQueue;
+export type SimObject = Ioas | AnyHwpt | BoundObject | FaultQueue | SelftestObject;
 
 /** One open of /dev/iommu and everything in it. It lives while a file or a bound device holds it. */
 export interface SimContext {
@@ -82,9 +118,24 @@ export interface SimContext {
 export interface SimIommu {
   readonly doc: IommuDocument;
   readonly addressWidth: number;
+  /** The smallest page that it maps, in bytes. */
+  readonly pageSize: bigint;
+  /** What its page tables translate. */
+  readonly aperture: IovaRange;
   readonly snoop: boolean;
   readonly dirty: boolean;
   readonly nesting: boolean;
+  /** What IOMMU_GET_HW_INFO tells of it. */
+  readonly info: { readonly type: number; readonly bytes: Uint8Array };
+  /** The driver data that makes a nested HWPT; null where the driver takes none. */
+  readonly nestedData: NestedData | null;
+}
+
+/** `data_type` and `data_len` of IOMMU_HWPT_ALLOC, and the `data_type` of IOMMU_HWPT_INVALIDATE. */
+export interface NestedData {
+  readonly type: number;
+  readonly lengthBytes: number;
+  readonly invalidation: number;
 }
 
 /** An IOMMU group. */
@@ -94,7 +145,7 @@ export interface SimGroup {
   readonly reserved: readonly (IovaRange & { readonly type: string })[];
   readonly members: SimDevice[];
   owner: SimContext | null;
-  hwpt: Hwpt | null;
+  hwpt: AnyHwpt | null;
   readonly attached: Set<SimDevice>;
   /** Other processes that have the legacy file /dev/vfio/N open. */
   readonly holders: SimHolder[];

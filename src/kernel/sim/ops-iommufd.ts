@@ -1,4 +1,5 @@
 /** The ioctls of a context in the model: checks in the kernel's order, then the effect. Source: drivers/iommu/iommufd (v6.12). */
+import { IOVA_LAST } from '../../base/iova.ts';
 import {
   HW_CAP_DIRTY_TRACKING,
   HWPT_ALLOC_DIRTY_TRACKING,
@@ -12,17 +13,26 @@ import {
   OPTION_RLIMIT_MODE,
 } from '../uapi/iommufd.ts';
 import type { Frame } from './frame.ts';
-import { allocateHwpt, freeHwpt, readDirty, setTracking } from './hwpt.ts';
 import {
-  alignmentOf,
-  createIoas,
-  mapRange,
-  setAllowed,
-  setHugePages,
-  unmapRange,
-  usableRanges,
-} from './ioas.ts';
-import { fail, find, insert, newId, remove, type SimContext, type SimDevice } from './objects.ts';
+  allocateHwpt,
+  allocateNested,
+  freeHwpt,
+  readDirty,
+  setTracking,
+  type UserData,
+} from './hwpt.ts';
+import { alignmentOf, createIoas, setAllowed, setHugePages, usableRanges } from './ioas.ts';
+import { mapPages, pagesOf, unmapRange } from './mappings.ts';
+import {
+  fail,
+  find,
+  type Hwpt,
+  insert,
+  newId,
+  remove,
+  type SimContext,
+  type SimGroup,
+} from './objects.ts';
 
 /** Answers an ioctl on a context. */
 export type IommufdHandler = (context: SimContext, frame: Frame) => void;
@@ -39,29 +49,9 @@ export const IOMMUFD_HANDLERS = {
     const ioas = find(context, frame.number('ioas_id'), 'ioas');
     setAllowed(ioas, rangesIn(frame.target('allowed_iovas'), frame.number('num_iovas')));
   },
-  IOMMU_IOAS_COPY(context, frame) {
-    const from = find(context, frame.number('src_ioas_id'), 'ioas');
-    const to = find(context, frame.number('dst_ioas_id'), 'ioas');
-    const start = frame.wide('src_iova');
-    const length = frame.wide('length');
-    const covered = from.maps.some((map) => map.start <= start && start + length - 1n <= map.last);
-    if (!covered) fail('ENOENT');
-    const fixed = (frame.number('flags') & MAP_FIXED) !== 0;
-    const writable = (frame.number('flags') & MAP_WRITEABLE) !== 0;
-    const iova = fixed ? frame.wide('dst_iova') : null;
-    frame.set('dst_iova', mapRange(to, { iova, length, writable }));
-  },
+  IOMMU_IOAS_COPY: copyMapping,
   IOMMU_IOAS_IOVA_RANGES: reportRanges,
-  IOMMU_IOAS_MAP(context, frame) {
-    const flags = frame.number('flags');
-    const known = MAP_FIXED | MAP_WRITEABLE | MAP_READABLE;
-    if ((flags & ~known) !== 0 || frame.number('__reserved') !== 0) fail('EOPNOTSUPP');
-    const ioas = find(context, frame.number('ioas_id'), 'ioas');
-    if ((flags & (MAP_WRITEABLE | MAP_READABLE)) === 0) fail('EINVAL');
-    const iova = (flags & MAP_FIXED) === 0 ? null : frame.wide('iova');
-    const writable = (flags & MAP_WRITEABLE) !== 0;
-    frame.set('iova', mapRange(ioas, { iova, length: frame.wide('length'), writable }));
-  },
+  IOMMU_IOAS_MAP: mapMemory,
   IOMMU_IOAS_UNMAP(context, frame) {
     const ioas = find(context, frame.number('ioas_id'), 'ioas');
     frame.set('length', unmapRange(ioas, frame.wide('iova'), frame.wide('length')));
@@ -76,8 +66,13 @@ export const IOMMUFD_HANDLERS = {
     if (fields['flags'] !== 0 || RESERVED.some((name) => fields[name] !== 0)) fail('EOPNOTSUPP');
     const { device } = find(context, frame.number('dev_id'), 'device');
     const iommu = device.group?.iommu ?? fail('EOPNOTSUPP');
-    frame.set('data_len', iommu.doc.type === 'intel' ? 24 : 0);
-    frame.set('out_data_type', iommu.doc.type === 'intel' ? 1 : 0);
+    const { type, bytes } = iommu.info;
+    const room = frame.number('data_len');
+    const into = frame.target('data_uptr')?.subarray(0, room);
+    if (room > 0 && into === undefined) fail('EFAULT');
+    into?.fill(0).set(bytes.subarray(0, room));
+    frame.set('data_len', bytes.length);
+    frame.set('out_data_type', type);
     frame.set('out_max_pasid_log2', 0);
     frame.set('out_capabilities', iommu.dirty ? HW_CAP_DIRTY_TRACKING : 0n);
   },
@@ -100,10 +95,7 @@ export const IOMMUFD_HANDLERS = {
     };
     readDirty(hwpt, request, frame.target('data') ?? new Uint8Array(0));
   },
-  /** 6.12 knows only nested HWPTs here, and the model has none. */
-  IOMMU_HWPT_INVALIDATE() {
-    fail('ENOENT');
-  },
+  IOMMU_HWPT_INVALIDATE: invalidate,
   IOMMU_FAULT_QUEUE_ALLOC(context, frame) {
     if (frame.number('flags') !== 0) fail('EOPNOTSUPP');
     const fault = insert(context, { type: 'fault', id: newId(context), open: true });
@@ -125,8 +117,13 @@ function destroyObject(context: SimContext, frame: Frame): void {
       remove(context, id);
       return;
     case 'hwpt':
+    case 'nested':
       if (object.users.size > 0) fail('EBUSY');
       freeHwpt(object);
+      return;
+    case 'selftest':
+      object.destroy();
+      remove(context, id);
       return;
     case 'fault':
       if (object.open) fail('EBUSY');
@@ -200,40 +197,91 @@ const FAULT_ID_VALID = 4;
 
 function allocate(context: SimContext, frame: Frame): void {
   const flags = frame.number('flags');
-  const dataType = frame.number('data_type');
-  const dataLength = frame.number('data_len');
+  const data = {
+    type: frame.number('data_type'),
+    lengthBytes: frame.number('data_len'),
+    bytes: frame.target('data_uptr'),
+  };
   if (frame.number('__reserved') !== 0) fail('EOPNOTSUPP');
-  if ((dataType === 0) !== (dataLength === 0)) fail('EINVAL');
+  if ((data.type === 0) !== (data.lengthBytes === 0)) fail('EINVAL');
   const { device } = find(context, frame.number('dev_id'), 'device');
+  const group = device.group ?? fail('ENODEV');
   const target = context.objects.get(frame.number('pt_id'));
   if (target?.type === 'hwpt') {
-    allocateNested(target.nestParent, target.auto, flags, dataLength);
+    frame.set('out_hwpt_id', nestedAbove(context, target, group, data, frame));
+    return;
   }
   const ioas = target?.type === 'ioas' ? target : fail('EINVAL');
   const known = HWPT_ALLOC_NEST_PARENT | HWPT_ALLOC_DIRTY_TRACKING;
   const dirty = (flags & HWPT_ALLOC_DIRTY_TRACKING) !== 0;
   const nestParent = (flags & HWPT_ALLOC_NEST_PARENT) !== 0;
-  if ((flags & ~known) !== 0 || (flags & FAULT_ID_VALID) !== 0 || dataType !== 0)
-    fail('EOPNOTSUPP');
-  frame.set('out_hwpt_id', hwptFor(device, ioas, { dirty, nestParent, auto: false }));
+  if ((flags & ~known) !== 0 || data.type !== 0) fail('EOPNOTSUPP');
+  frame.set('out_hwpt_id', allocateHwpt(ioas, group, { dirty, nestParent, auto: false }).id);
 }
 
-function hwptFor(
-  device: SimDevice,
-  ioas: Parameters<typeof allocateHwpt>[0],
-  wish: Parameters<typeof allocateHwpt>[2],
+/** The only flag of a nested HWPT names a fault queue, which must be there. */
+function nestedAbove(
+  context: SimContext,
+  parent: Hwpt,
+  group: SimGroup,
+  data: UserData,
+  frame: Frame,
 ): number {
-  return allocateHwpt(ioas, device.group ?? fail('ENODEV'), wish).id;
+  const flags = frame.number('flags');
+  if ((flags & ~FAULT_ID_VALID) !== 0) fail('EOPNOTSUPP');
+  const nested = allocateNested(context, parent, group.iommu ?? fail('ENODEV'), data);
+  if (flags !== 0 && context.objects.get(frame.number('fault_id'))?.type !== 'fault') {
+    freeHwpt(nested);
+    fail('ENOENT');
+  }
+  return nested.id;
 }
 
-/** The refusals that come before a driver is asked; the model has no driver that would take the data. */
-function allocateNested(
-  nestParent: boolean,
-  auto: boolean,
-  flags: number,
-  dataLength: number,
-): never {
-  if ((flags & ~FAULT_ID_VALID) !== 0 || dataLength === 0) fail('EOPNOTSUPP');
-  if (auto || !nestParent) fail('EINVAL');
-  return fail('EOPNOTSUPP');
+/** 6.12 knows only nested HWPTs here. Also where it refuses it says how many entries it did: none. */
+function invalidate(context: SimContext, frame: Frame): void {
+  const entries = frame.number('entry_num');
+  frame.set('entry_num', 0);
+  if (frame.number('__reserved') !== 0) fail('EOPNOTSUPP');
+  if (entries > 0 && (frame.target('data_uptr') === null || frame.number('entry_len') === 0)) {
+    fail('EINVAL');
+  }
+  const { iommu } = find(context, frame.number('hwpt_id'), 'nested');
+  if (frame.number('data_type') !== iommu.nestedData?.invalidation) fail('EINVAL');
+  frame.set('entry_num', entries);
+}
+
+const ACCESS_FLAGS = MAP_WRITEABLE | MAP_READABLE;
+
+function checkMapFlags(flags: number, reserved: number): void {
+  if ((flags & ~(MAP_FIXED | ACCESS_FLAGS)) !== 0 || reserved !== 0) fail('EOPNOTSUPP');
+}
+
+function mapMemory(context: SimContext, frame: Frame): void {
+  const flags = frame.number('flags');
+  const [iova, length] = [frame.wide('iova'), frame.wide('length')];
+  checkMapFlags(flags, frame.number('__reserved'));
+  if (iova === IOVA_LAST || length === IOVA_LAST) fail('EOVERFLOW');
+  if ((flags & ACCESS_FLAGS) === 0) fail('EINVAL');
+  const ioas = find(context, frame.number('ioas_id'), 'ioas');
+  const memory = frame.target('user_va');
+  // Where memory begins in its buffer stands for its address: only what is left of a page counts.
+  const address = memory === null ? null : BigInt(memory.byteOffset);
+  const writable = (flags & MAP_WRITEABLE) !== 0;
+  const pages = [{ length, address, writable }];
+  const at = (flags & MAP_FIXED) === 0 ? null : iova;
+  frame.set('iova', mapPages(ioas, { iova: at, pages, writable }));
+}
+
+function copyMapping(context: SimContext, frame: Frame): void {
+  const flags = frame.number('flags');
+  const [from, to] = [frame.wide('src_iova'), frame.wide('dst_iova')];
+  const length = frame.wide('length');
+  checkMapFlags(flags, 0);
+  if ([from, to, length].includes(IOVA_LAST)) fail('EOVERFLOW');
+  if ((flags & ACCESS_FLAGS) === 0) fail('EINVAL');
+  const pages = pagesOf(find(context, frame.number('src_ioas_id'), 'ioas'), from, length);
+  const target = find(context, frame.number('dst_ioas_id'), 'ioas');
+  const writable = (flags & MAP_WRITEABLE) !== 0;
+  const at = (flags & MAP_FIXED) === 0 ? null : to;
+  frame.set('dst_iova', mapPages(target, { iova: at, pages, writable }));
 }

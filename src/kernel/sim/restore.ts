@@ -11,7 +11,7 @@ import type {
 } from '../../spec/types.generated.ts';
 import type { Fd } from '../port.ts';
 import { createContext, deviceOf, type Hardware } from './hardware.ts';
-import { outsideAperture, reserve } from './ioas.ts';
+import { outside, PINNED_ALIGNMENT, reserve } from './ioas.ts';
 import {
   type BoundObject,
   type Hwpt,
@@ -74,7 +74,7 @@ function restoreContainer(
     maps: [],
     hugePages: document.hugePages ?? true,
     hwpts: [],
-    accesses: new Set(),
+    accesses: new Map(),
   });
   const hwpts = (document.hwpts ?? []).map((each) => {
     const hwpt = restoreHwpt(each, document, ioas, place);
@@ -122,7 +122,7 @@ function restoreHwpt(
     dirtyPages: new Set(),
   });
   ioas.hwpts.push(hwpt);
-  reserve(ioas, outsideAperture((1n << BigInt(hwpt.iommu.addressWidth)) - 1n), hwpt);
+  reserve(ioas, outside(hwpt.iommu.aperture), hwpt);
   return hwpt;
 }
 
@@ -153,7 +153,7 @@ function attachRestored(device: SimDevice, pt: number, ioas: Ioas): void {
   const hwpt = ioas.hwpts.find((each) => each.id === pt);
   const { group } = device;
   if (hwpt === undefined || group === null) {
-    ioas.accesses.add(device);
+    ioas.accesses.set(device, PINNED_ALIGNMENT);
     device.ioas = ioas;
     return;
   }
