@@ -81,6 +81,10 @@ class Selftest {
     const op = Object.values(MOCK_OPS).find((each) => each.number === number);
     const frame = new Frame(op ?? fail('EOPNOTSUPP'), arg);
     switch (op) {
+      case MOCK_OPS.MD_CHECK_REFS:
+        // The model pins nothing.
+        fail('EOPNOTSUPP');
+        break;
       case MOCK_OPS.ADD_RESERVED:
         addReserved(context, frame);
         break;
@@ -126,6 +130,8 @@ class Selftest {
     insert(context, stdev);
     try {
       const devId = bind(device, -1 as Fd, context, QUIRKS);
+      // Its own id is taken, but nobody can look it up before the call is done.
+      if (frame.number('id') === stdev.id) fail('ENOENT');
       frame.set('hwpt_id', attach(device, frame.number('id'), QUIRKS));
       frame.set('stdev_id', stdev.id);
       frame.set('idev_id', devId);

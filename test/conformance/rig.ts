@@ -4,6 +4,7 @@ import type { DevId, HwptId, IoasId } from '../../src/base/ids.ts';
 import { allocHwpt, openIommufd } from '../../src/kernel/iommufd.ts';
 import type { Fd, Syscalls } from '../../src/kernel/port.ts';
 import { bindIommufd, openDevice } from '../../src/kernel/vfio.ts';
+import { Recorder } from './recorder.ts';
 
 /** The devices that a target offers, as names of their device files. */
 export interface Target {
@@ -13,10 +14,16 @@ export interface Target {
   /** Two PCI functions of one group. */
   readonly mates: readonly [string, string] | null;
   readonly mdev: string | null;
-  /** An eventfd that somebody listens to. */
-  openSignalLine(onSignal: () => void): { readonly fd: Fd; close(): void };
-  /** Is the IOMMU of `single` able to track dirty pages. */
+  /** Opens an eventfd that somebody listens to. */
+  readonly openSignalLine?: (onSignal: () => void) => { readonly fd: Fd; close(): void };
+  /** Is the IOMMU of the devices able to track dirty pages. */
   readonly tracks: boolean;
+  /** Memory at a page boundary, for mappings. */
+  readonly memory: Uint8Array;
+  /** Makes a device of the context, where devices are not opened but made. */
+  readonly plug?: (iommufd: Fd) => DevId;
+  /** Lets somebody open the legacy file of a device's group; returns how to close it. */
+  readonly holdGroup?: (cdev: string) => () => Promise<void>;
 }
 
 /** The errno of a refusal, or `ok`. */
@@ -38,20 +45,26 @@ export const GONE = 1000 as never;
 export interface Rig {
   readonly name: string;
   readonly target: Target;
+  /** The target's, watched. */
   readonly syscalls: Syscalls;
+  /** What the cases have provoked so far, as `IOCTL ERRNO`. */
+  readonly seen: ReadonlySet<string>;
   /** The context of the case that runs. */
   readonly iommufd: Fd;
   /** Closes the file after the case. */
   keep(fd: Fd): Fd;
   /** An eventfd, and how often it was heard. It is closed after the case. */
   signal(): { readonly fd: Fd; heard(): number };
+  /** Some device of the context, of whatever kind the target has. */
+  device(): Promise<DevId>;
   bound(cdev: string, context?: Fd): Promise<{ fd: Fd; devId: DevId }>;
   hwptOf(devId: DevId, ptId: IoasId, flags?: number): Promise<HwptId>;
 }
 
 /** A rig on a target; it declares what happens before and after each case. */
 export function rigOn(name: string, target: Target): Rig {
-  const { syscalls } = target;
+  const recorder = new Recorder();
+  const syscalls = recorder.around(target.syscalls);
   let files: Fd[] = [];
   let lines: { close(): void }[] = [];
   let iommufd: Fd;
@@ -68,25 +81,32 @@ export function rigOn(name: string, target: Target): Rig {
     for (const fd of files.reverse()) await syscalls.slow.close(fd);
     for (const line of lines) line.close();
   });
+  const bound = async (cdev: string, context = iommufd): Promise<{ fd: Fd; devId: DevId }> => {
+    const fd = keep(openDevice(syscalls, cdev));
+    return { fd, devId: await bindIommufd(syscalls, fd, context) };
+  };
   return {
     name,
     target,
     syscalls,
+    seen: recorder.seen,
     keep,
     get iommufd() {
       return iommufd;
     },
     signal() {
       let heard = 0;
-      const line = target.openSignalLine(() => {
+      const line = target.openSignalLine?.(() => {
         heard += 1;
       });
+      if (line === undefined) throw new Error('the target has no eventfds');
       lines.push(line);
       return { fd: line.fd, heard: () => heard };
     },
-    async bound(cdev, context = iommufd) {
-      const fd = keep(openDevice(syscalls, cdev));
-      return { fd, devId: await bindIommufd(syscalls, fd, context) };
+    bound,
+    async device() {
+      if (target.plug !== undefined) return target.plug(iommufd);
+      return (await bound(target.single?.[0] ?? '')).devId;
     },
     hwptOf: (devId, ptId, flags = 0) => allocHwpt(syscalls, iommufd, { devId, ptId, flags }),
   };

@@ -80,6 +80,16 @@ export const MOCK_OPS = {
     ['pad_48', 'u64'],
     ['pad_56', 'u64'],
   ]),
+  /** EIO where a page of the memory is pinned more or less often than `refs`. */
+  MD_CHECK_REFS: operation(4, [
+    ['length', 'u64'],
+    ['uptr', 'ptr'],
+    ['refs', 'u32'],
+    ['pad_36', 'u32'],
+    ['pad_40', 'u64'],
+    ['pad_48', 'u64'],
+    ['pad_56', 'u64'],
+  ]),
   CREATE_ACCESS: operation(5, [
     ['out_access_fd', 'u32'],
     ['flags', 'u32'],

@@ -65,20 +65,28 @@ export interface Hunt {
   readonly most: number;
 }
 
-/** Runs sequence after sequence; each difference as text that says how to replay it. Empty: none. */
+/** Runs sequence after sequence; each sort of difference as text that says how to replay it. Empty: none. */
 export async function hunt(sides: FuzzSides, what: Hunt): Promise<readonly string[]> {
-  const differences: string[] = [];
+  const differences = new Map<string, string>();
   for (let seed = what.seed; seed < what.seed + what.sequences; seed += 1) {
-    if (differences.length >= what.most) break;
+    if (differences.size >= what.most) break;
     const calls = what.sequenceOf(seed);
-    if ((await runSequence(sides, calls)) === null) continue;
+    const found = await runSequence(sides, calls);
+    if (found === null || differences.has(sortOf(found))) continue;
     const small = await shrink(sides, calls);
-    const found = await runSequence(sides, small);
-    differences.push(
-      `LAB_SEED=${seed}\n  left  ${found?.left}\n  right ${found?.right}\n${small.map(show).join('\n')}`,
+    const least = (await runSequence(sides, small)) ?? found;
+    differences.set(
+      sortOf(found),
+      `LAB_SEED=${seed}\n  left  ${least.left}\n  right ${least.right}\n${small.map(show).join('\n')}`,
     );
   }
-  return differences;
+  return [...differences.values()];
+}
+
+/** Differences of one sort have one reason more often than not: the first of each is told. */
+function sortOf({ call, left, right }: Difference): string {
+  const name = call.do === 'ioctl' ? call.op : call.do;
+  return [name, left, right].map((text) => text.split(' ')[0]).join();
 }
 
 function show(call: FuzzCall): string {
