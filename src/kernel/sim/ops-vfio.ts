@@ -1,7 +1,10 @@
 /** The ioctls of a device file in the model. Source: drivers/vfio/vfio_main.c, device_cdev.c, pci/vfio_pci_core.c (v6.12). */
+
+import type { TrackingDocument } from '../../spec/types.generated.ts';
 import type { Fd } from '../port.ts';
 import {
   FEATURE_GET,
+  FEATURE_MIGRATION,
   FEATURE_PROBE,
   IRQ_ACTION_TRIGGER,
   IRQ_DATA_BOOL,
@@ -127,22 +130,56 @@ const MIGRATION_BITS: Readonly<Record<string, bigint>> = {
   'pre-copy': 4n,
 };
 
+/** A feature: the verbs that it knows, the bytes of its data, and what a device needs to have it. */
+interface FeatureRow {
+  readonly verbs: number;
+  readonly dataBytes: number;
+  readonly of: 'migration' | 'logging' | 'pci';
+}
+
+/** Source: struct vfio_device_feature_* in include/uapi/linux/vfio.h; vfio_pci_core_ioctl_feature for low power. */
+const FEATURES: Readonly<Record<number, FeatureRow>> = {
+  1: { verbs: FEATURE_GET, dataBytes: 8, of: 'migration' },
+  2: { verbs: FEATURE_GET | FEATURE_SET, dataBytes: 8, of: 'migration' },
+  3: { verbs: FEATURE_SET, dataBytes: 0, of: 'pci' },
+  4: { verbs: FEATURE_SET, dataBytes: 8, of: 'pci' },
+  5: { verbs: FEATURE_SET, dataBytes: 0, of: 'pci' },
+  6: { verbs: FEATURE_SET, dataBytes: 24, of: 'logging' },
+  7: { verbs: FEATURE_SET, dataBytes: 0, of: 'logging' },
+  8: { verbs: FEATURE_GET, dataBytes: 32, of: 'logging' },
+  9: { verbs: FEATURE_GET, dataBytes: 8, of: 'migration' },
+};
+
+const VERBS = FEATURE_GET | FEATURE_SET;
+
 function feature({ device }: DeviceCall, frame: Frame): void {
   const flags = frame.number('flags');
-  const number = flags & FEATURE_MASK;
-  const verbs = flags & ~FEATURE_MASK;
-  if ((verbs & ~(FEATURE_GET | FEATURE_SET | FEATURE_PROBE)) !== 0) fail('EINVAL');
-  const both = FEATURE_GET | FEATURE_SET;
-  if ((verbs & both) === both && (verbs & FEATURE_PROBE) === 0) fail('EINVAL');
-  const tracking = device.pci?.tracking ?? device.mdev?.tracking;
-  const migration = tracking?.migration ?? [];
-  const isMigration = number === 1 || number === 2 || number === 9;
-  const isLogging = number >= 6 && number <= 8;
-  const known = (isMigration && migration.length > 0) || (isLogging && tracking?.device === true);
-  if (!known) fail('ENOTTY');
-  if (verbs === 0) fail('EINVAL');
-  if (number !== 1 || verbs !== FEATURE_GET) return;
-  if (frame.tail.length < 8) fail('EINVAL');
+  const asked = flags & VERBS;
+  const isProbe = (flags & FEATURE_PROBE) !== 0;
+  if ((flags & ~(FEATURE_MASK | VERBS | FEATURE_PROBE)) !== 0) fail('EINVAL');
+  if (asked === VERBS && !isProbe) fail('EINVAL');
+  const row = FEATURES[flags & FEATURE_MASK] ?? fail('ENOTTY');
+  if (!offers(device, row.of)) fail('ENOTTY');
+  if ((asked & ~row.verbs) !== 0) fail('EINVAL');
+  if (isProbe) return;
+  if (asked === 0 || frame.tail.length < row.dataBytes) fail('EINVAL');
+  if ((flags & FEATURE_MASK) !== FEATURE_MIGRATION) return;
+  const migration = trackingOf(device)?.migration ?? [];
   const bits = migration.reduce((sum, word) => sum | (MIGRATION_BITS[word] ?? 0n), 0n);
   new DataView(frame.tail.buffer, frame.tail.byteOffset, 8).setBigUint64(0, bits, true);
+}
+
+function trackingOf(device: SimDevice): TrackingDocument | undefined {
+  return device.pci?.tracking ?? device.mdev?.tracking;
+}
+
+function offers(device: SimDevice, what: FeatureRow['of']): boolean {
+  switch (what) {
+    case 'migration':
+      return (trackingOf(device)?.migration?.length ?? 0) > 0;
+    case 'logging':
+      return trackingOf(device)?.device === true;
+    case 'pci':
+      return device.pci !== null;
+  }
 }
