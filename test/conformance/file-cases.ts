@@ -44,6 +44,15 @@ export function fileCases(rig: Rig): void {
       expect(await answerOf(() => attachPt(syscalls, fd, ioas))).toBe('ok');
     });
 
+    it('attaches no mdev to an IOAS whose mappings do not keep to pages', async () => {
+      const { fd } = await bound(target.mdev ?? '');
+      const ioas = allocIoas(syscalls, rig.iommufd);
+      const small = { ioas_id: ioas, flags: FIXED_RW, iova: 1024n, length: 1024n };
+      const mapped = { ...small, user_va: target.memory };
+      call(syscalls, rig.iommufd, IOMMUFD_OPS.IOMMU_IOAS_MAP, mapped);
+      expect(await answerOf(() => attachPt(syscalls, fd, ioas))).toBe('EADDRINUSE');
+    });
+
     it('knows no bus reset on the root bus, and wants room for the mates elsewhere', async () => {
       const op = VFIO_OPS.VFIO_DEVICE_GET_PCI_HOT_RESET_INFO;
       const alone = await bound(a);

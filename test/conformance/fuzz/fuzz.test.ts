@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { type IoctlArg, SyscallError, type Syscalls } from '../../../src/kernel/port.ts';
 import { Machine } from '../../../src/kernel/sim/machine.ts';
-import { fieldOf, readField, writeField } from '../../../src/kernel/struct.ts';
+import { fieldOf, readField, viewOf, writeField } from '../../../src/kernel/struct.ts';
 import { IOMMUFD_OPS } from '../../../src/kernel/uapi/iommufd.ts';
 import { VFIO_OPS } from '../../../src/kernel/uapi/vfio.ts';
 import { IOMMU_TEST_REQUEST, MOCK_OPS } from '../../lab/mock-uapi.ts';
@@ -108,7 +108,8 @@ const LIES: readonly (readonly [name: string, both: () => FuzzSides, most: numbe
       () =>
         lying(MOCK, IOMMUFD_OPS.IOMMU_IOAS_IOVA_RANGES.request, (honest, { bytes }) => {
           const returned = honest();
-          if (readField(bytes, alignment) === 2048n) writeField(bytes, alignment, 4096n);
+          if (readField(viewOf(bytes), alignment) === 2048n)
+            writeField(viewOf(bytes), alignment, 4096n);
           return returned;
         }),
       6,
@@ -142,14 +143,14 @@ const LIES: readonly (readonly [name: string, both: () => FuzzSides, most: numbe
       () =>
         lying(MOCK, IOMMU_TEST_REQUEST, (honest, { bytes }) => {
           const flags = fieldOf(MOCK_OPS.MOCK_DOMAIN_FLAGS.struct, 'dev_flags');
-          const kept = readField(bytes, flags);
+          const kept = readField(viewOf(bytes), flags);
           const isPlain = bytes[4] === MOCK_OPS.MOCK_DOMAIN_FLAGS.number && kept === 1;
           if (!isPlain) return honest();
-          writeField(bytes, flags, 0);
+          writeField(viewOf(bytes), flags, 0);
           try {
             return honest();
           } finally {
-            writeField(bytes, flags, kept);
+            writeField(viewOf(bytes), flags, kept);
           }
         }),
       6,
