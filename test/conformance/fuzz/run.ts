@@ -68,19 +68,25 @@ export interface Hunt {
 /** Runs sequence after sequence; each sort of difference as text that says how to replay it. Empty: none. */
 export async function hunt(sides: FuzzSides, what: Hunt): Promise<readonly string[]> {
   const differences = new Map<string, string>();
+  // Half of the calls are refused, and a stack for each would cost more than all the rest.
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
   for (let seed = what.seed; seed < what.seed + what.sequences; seed += 1) {
     if (differences.size >= what.most) break;
     const calls = what.sequenceOf(seed);
     const found = await runSequence(sides, calls);
     if (found === null || differences.has(sortOf(found))) continue;
-    const small = await shrink(sides, calls);
-    const least = (await runSequence(sides, small)) ?? found;
-    differences.set(
-      sortOf(found),
-      `LAB_SEED=${seed}\n  left  ${least.left}\n  right ${least.right}\n${small.map(show).join('\n')}`,
-    );
+    differences.set(sortOf(found), await told(sides, seed, calls));
   }
+  Error.stackTraceLimit = stackTraceLimit;
   return [...differences.values()];
+}
+
+async function told(sides: FuzzSides, seed: number, calls: readonly FuzzCall[]): Promise<string> {
+  const small = await shrink(sides, calls);
+  const found = await runSequence(sides, small);
+  const shown = small.map(show).join('\n');
+  return `LAB_SEED=${seed}\n  left  ${found?.left}\n  right ${found?.right}\n${shown}`;
 }
 
 /** Differences of one sort have one reason more often than not: the first of each is told. */
