@@ -14,6 +14,7 @@ import { type FuzzSides, hunt, runSequence, shrink } from './run.ts';
 import { vfioSequence } from './vfio-sequences.ts';
 
 const LENGTH = 40;
+/** For equals; a lie is found long before. */
 const SEQUENCES = 300;
 const DEVICES = ['vfio0', 'vfio1', 'vfio3', 'vfio4', 'vfio5'];
 
@@ -158,7 +159,7 @@ const LIES: readonly (readonly [name: string, both: () => FuzzSides, most: numbe
     ],
   ];
 
-describe('the fuzzer', () => {
+describe('the fuzzer', { timeout: 60_000 }, () => {
   it.each([
     ['device files', VFIO],
     ['mock devices', MOCK],
