@@ -8,7 +8,7 @@ import type { DeviceKey } from '../../src/base/ids.ts';
 import { type Fd, type IoctlArg, SyscallError, type Syscalls } from '../../src/kernel/port.ts';
 import { attach, bind, unbind } from '../../src/kernel/sim/device.ts';
 import { Frame } from '../../src/kernel/sim/frame.ts';
-import { moveAccess, PINNED_ALIGNMENT, reserve } from '../../src/kernel/sim/ioas.ts';
+import { moveAccess, PAGE_BYTES, reserve } from '../../src/kernel/sim/ioas.ts';
 import { Machine } from '../../src/kernel/sim/machine.ts';
 import { pagesOf } from '../../src/kernel/sim/mappings.ts';
 import {
@@ -177,7 +177,7 @@ class Selftest {
     const flags = frame.number('flags');
     if ((flags & ~ACCESS_PINS) !== 0) fail('EOPNOTSUPP');
     const ioas = find(context, frame.number('id'), 'ioas');
-    const alignment = flags === ACCESS_PINS ? PINNED_ALIGNMENT : 1n;
+    const alignment = flags === ACCESS_PINS ? PAGE_BYTES : 1n;
     const object = { type: 'selftest', id: newId(context), destroy: () => fail('EBUSY') } as const;
     const access: Access = { context, object, alignment, ioas };
     moveAccess(access, null, ioas, alignment);

@@ -5,7 +5,7 @@
 import type { IovaRange } from '../../base/iova.ts';
 import type { Fd } from '../port.ts';
 import { allocateHwpt, fits, leaveHwpt } from './hwpt.ts';
-import { moveAccess, PINNED_ALIGNMENT, reserve, unreserve } from './ioas.ts';
+import { moveAccess, PAGE_BYTES, reserve, unreserve } from './ioas.ts';
 import {
   type AnyHwpt,
   type BoundObject,
@@ -86,7 +86,7 @@ export function attach(device: SimDevice, ptId: number, quirks: Quirks): number 
 }
 
 function attachAccess(device: SimDevice, ioas: Ioas): number {
-  moveAccess(device, device.ioas, ioas, PINNED_ALIGNMENT);
+  moveAccess(device, device.ioas, ioas, PAGE_BYTES);
   device.ioas = ioas;
   return ioas.id;
 }

@@ -28,13 +28,13 @@ export function createIoas(context: SimContext): Ioas {
   });
 }
 
-/** The kernel's page, in bytes: what an access that pins pages needs, and what small pages are. */
-export const PINNED_ALIGNMENT = 4096n;
+/** The page of the kernel: what an access that pins pages keeps to, and what small pages are. */
+export const PAGE_BYTES = 4096n;
 
 /** The alignment that mappings need, in bytes: 1 until something translates or pins. */
 export function alignmentOf(ioas: Ioas): bigint {
   const needs = [
-    ioas.hugePages ? 1n : PINNED_ALIGNMENT,
+    ioas.hugePages ? 1n : PAGE_BYTES,
     ...ioas.hwpts.map(({ iommu }) => iommu.pageSize),
     ...ioas.accesses.values(),
   ];
@@ -52,7 +52,7 @@ export function checkAlignment(ioas: Ioas, alignment: bigint): void {
 
 /** Where in a page the memory begins, in bytes. */
 export function pageOffset({ address }: Pages): bigint {
-  return (address ?? 0n) % PINNED_ALIGNMENT;
+  return (address ?? 0n) % PAGE_BYTES;
 }
 
 /** Attaches an access to an IOAS, off the one that it is on. Source: iommufd_access_change_ioas. */
@@ -105,7 +105,7 @@ export function setHugePages(ioas: Ioas, value: bigint): void {
   if (value !== 0n && value !== 1n) fail('EINVAL');
   if (value === 0n && ioas.hugePages) {
     if (ioas.hwpts.length > 0 && ioas.maps.length > 0) fail('EINVAL');
-    checkAlignment(ioas, PINNED_ALIGNMENT);
+    checkAlignment(ioas, PAGE_BYTES);
   }
   ioas.hugePages = value === 1n;
 }

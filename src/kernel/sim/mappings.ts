@@ -10,7 +10,7 @@ import {
   rangeContains,
   rangesOverlap,
 } from '../../base/iova.ts';
-import { alignmentOf, PINNED_ALIGNMENT, pageOffset } from './ioas.ts';
+import { alignmentOf, PAGE_BYTES, pageOffset } from './ioas.ts';
 import { fail, type Hwpt, type Ioas, type Mapping, type Pages } from './objects.ts';
 
 /** A mapping that a caller asks for. `iova` null: the kernel chooses. */
@@ -62,7 +62,7 @@ function findHole(ioas: Ioas, length: bigint, address: bigint): bigint {
   let alignment = 1n;
   while (alignment < length && (address & alignment) === 0n) alignment <<= 1n;
   if (alignment < alignmentOf(ioas)) fail('EINVAL');
-  const wish = { length, alignment, offset: address % PINNED_ALIGNMENT };
+  const wish = { length, alignment, offset: address % PAGE_BYTES };
   const gaps = complementOf([...ioas.reserved, ...ioas.maps]);
   for (const allowed of ioas.allowed.length > 0 ? ioas.allowed : [ANYWHERE]) {
     const start = placeIn(intersection(allowed, ANYWHERE), wish);
@@ -77,7 +77,7 @@ function findHole(ioas: Ioas, length: bigint, address: bigint): bigint {
 }
 
 /** The kernel never chooses the first page or the last one. */
-const ANYWHERE = { start: PINNED_ALIGNMENT, last: IOVA_LAST - PINNED_ALIGNMENT };
+const ANYWHERE = { start: PAGE_BYTES, last: IOVA_LAST - PAGE_BYTES };
 
 function placeIn(
   { start, last }: IovaRange,

@@ -11,7 +11,7 @@ import type {
 } from '../../spec/types.generated.ts';
 import type { Fd } from '../port.ts';
 import { createContext, deviceOf, type Hardware } from './hardware.ts';
-import { outside, PINNED_ALIGNMENT, reserve } from './ioas.ts';
+import { outside, PAGE_BYTES, reserve } from './ioas.ts';
 import {
   type BoundObject,
   type Hwpt,
@@ -153,7 +153,7 @@ function attachRestored(device: SimDevice, pt: number, ioas: Ioas): void {
   const hwpt = ioas.hwpts.find((each) => each.id === pt);
   const { group } = device;
   if (hwpt === undefined || group === null) {
-    ioas.accesses.set(device, PINNED_ALIGNMENT);
+    ioas.accesses.set(device, PAGE_BYTES);
     device.ioas = ioas;
     return;
   }
