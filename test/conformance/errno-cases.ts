@@ -72,6 +72,8 @@ function mapRefusals(rig: Rig): void {
     const device = await rig.device();
     const ioas = allocIoas(rig.syscalls, rig.iommufd);
     expect(await map(GONE, BASE, PAGE)).toBe('ENOENT');
+    expect(await map(ioas, BASE, ALL)).toBe('EOVERFLOW');
+    expect(await map(ioas, BASE, ALL - 1n)).toBe('EINVAL');
     const nothing = { ioas_id: ioas, flags: FIXED_RW, iova: BASE, length: PAGE, user_va: null };
     // Without a page table nothing is pinned, so nobody notices.
     expect(await ask('IOMMU_IOAS_MAP', nothing)).toBe('ok');

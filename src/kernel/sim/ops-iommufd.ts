@@ -21,7 +21,14 @@ import {
   setTracking,
   type UserData,
 } from './hwpt.ts';
-import { alignmentOf, createIoas, setAllowed, setHugePages, usableRanges } from './ioas.ts';
+import {
+  alignmentOf,
+  createIoas,
+  PAGE_BYTES,
+  setAllowed,
+  setHugePages,
+  usableRanges,
+} from './ioas.ts';
 import { mapPages, pagesOf, unmapRange } from './mappings.ts';
 import {
   fail,
@@ -263,6 +270,8 @@ function mapMemory(context: SimContext, frame: Frame): void {
   if (iova === IOVA_LAST || length === IOVA_LAST) fail('EOVERFLOW');
   if ((flags & ACCESS_FLAGS) === 0) fail('EINVAL');
   const ioas = find(context, frame.number('ioas_id'), 'ioas');
+  // Rounded up to pages it would wrap. Source: iopt_alloc_pages.
+  if (length > IOVA_LAST - PAGE_BYTES) fail('EINVAL');
   const memory = frame.target('user_va');
   // Where memory begins in its buffer stands for its address: only what is left of a page counts.
   const address = memory === null ? null : BigInt(memory.byteOffset);
