@@ -53,6 +53,15 @@ export function fileCases(rig: Rig): void {
       expect(await answerOf(() => attachPt(syscalls, fd, ioas))).toBe('EADDRINUSE');
     });
 
+    it('shows a function and an mdev as PCI devices: nine regions, five kinds of interrupts', async () => {
+      for (const cdev of [a, target.mdev ?? '']) {
+        const { fd } = await bound(cdev);
+        const { out } = call(syscalls, fd, VFIO_OPS.VFIO_DEVICE_GET_INFO, {});
+        expect([out.num_regions, out.num_irqs]).toEqual([9, 5]);
+        expect(out.flags & 2).toBe(2);
+      }
+    });
+
     it('knows no bus reset on the root bus, and wants room for the mates elsewhere', async () => {
       const op = VFIO_OPS.VFIO_DEVICE_GET_PCI_HOT_RESET_INFO;
       const alone = await bound(a);

@@ -37,10 +37,9 @@ const FEATURE_SET = 0x20000;
 /** One handler for each row of the table. */
 export const VFIO_HANDLERS = {
   VFIO_DEVICE_GET_INFO({ device }, frame) {
-    const pci = device.pci !== null;
     frame.set('flags', (device.pci?.reset === undefined ? 0 : 1) | 2);
     frame.set('num_regions', 9);
-    frame.set('num_irqs', pci ? 5 : 3);
+    frame.set('num_irqs', 5);
   },
   VFIO_DEVICE_SET_IRQS: setIrqs,
   VFIO_DEVICE_RESET({ device }) {
