@@ -124,7 +124,7 @@ export const COVERAGE: Readonly<Record<OpName, Readonly<Record<string, Coverage>
     EMFILE: modelled('fault.c: iommufd_fault_alloc', 'the process would have no file left'),
   },
   VFIO_DEVICE_GET_INFO: { EINVAL: vfio },
-  VFIO_DEVICE_SET_IRQS: { EINVAL: vfio },
+  VFIO_DEVICE_SET_IRQS: { EINVAL: vfio, EBADF: vfio, ENOTTY: vfio },
   VFIO_DEVICE_RESET: {
     EINVAL: vfio,
     EAGAIN: modelled('vfio_pci_core.c: vfio_pci_ioctl_reset', 'a race with another reset'),
