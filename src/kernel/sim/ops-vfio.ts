@@ -49,7 +49,7 @@ const FEATURE_SET = 0x20000;
 /** One handler for each row of the table. */
 export const VFIO_HANDLERS = {
   VFIO_DEVICE_GET_INFO({ device }, frame) {
-    frame.set('flags', (device.pci?.reset === undefined ? 0 : 1) | 2);
+    frame.set('flags', (canReset(device) ? 1 : 0) | 2);
     frame.set('num_regions', 9);
     frame.set('num_irqs', 5);
   },
@@ -63,7 +63,7 @@ export const VFIO_HANDLERS = {
   },
   VFIO_DEVICE_SET_IRQS: setIrqs,
   VFIO_DEVICE_RESET({ device }) {
-    if (device.pci !== null && device.pci.reset === undefined) fail('EINVAL');
+    if (device.pci !== null && !canReset(device)) fail('EINVAL');
   },
   VFIO_DEVICE_GET_PCI_HOT_RESET_INFO({ device }, frame) {
     if (device.devSet === device.key) fail('ENODEV');
@@ -148,6 +148,18 @@ const MIGRATION_BITS: Readonly<Record<string, bigint>> = {
   p2p: 2n,
   'pre-copy': 4n,
 };
+
+/**
+ * Did the reset at open work? The reset of a bus that others are on does not, although sysfs may list
+ * it: it was found when the first function had the bus to itself. Source: pci_parent_bus_reset (v6.12).
+ */
+function canReset(device: SimDevice): boolean {
+  const methods = device.pci?.reset?.split(' ') ?? [];
+  const alone = !device.group?.members.some(
+    (mate) => mate !== device && mate.devSet === device.devSet,
+  );
+  return methods.some((method) => method !== 'bus' || alone);
+}
 
 /** A feature: the verbs that it knows, the bytes of its data, and what a device needs to have it. */
 interface FeatureRow {
