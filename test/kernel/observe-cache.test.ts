@@ -23,6 +23,12 @@ class Times implements Clock {
   async sleep(): Promise<void> {}
 }
 
+/** Whoever asks for a device asks once and waits. */
+const STILL: Clock = {
+  now: () => 0 as MonotonicMs,
+  sleep: () => new Promise(() => undefined),
+};
+
 function container(name: string, devices: readonly object[], more: object = {}): string {
   return JSON.stringify({
     apiVersion: 'autodomain.dev/v1alpha1',
@@ -47,7 +53,7 @@ async function happen(world: World, random: () => number): Promise<void> {
   const device = pick([...hardware.devices.values()]);
   switch (Math.floor(random() * 7)) {
     case 0:
-      if (device.present && !device.leaving) void unplug(world.machine, device);
+      if (device.present && !device.leaving) void unplug({ hardware, clock: STILL }, device);
       return;
     case 1:
       if (!device.present) plug(hardware, device);
