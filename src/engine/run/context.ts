@@ -25,6 +25,25 @@ export const NO_KEEPER: FileKeeper = {
   letGo: async () => undefined,
 };
 
+/** Has a file kept that was just opened, and does the first work on it; if either fails it is closed again. */
+export async function withKept<T>(
+  { keeper, syscalls }: RunContext,
+  fd: Fd,
+  work: () => Promise<T>,
+): Promise<T> {
+  try {
+    await keeper.keep(fd);
+    return await work();
+  } catch (error) {
+    try {
+      await keeper.letGo(fd);
+    } finally {
+      await syscalls.slow.close(fd);
+    }
+    throw error;
+  }
+}
+
 /** The hands of the engine: the kernel, the account of what is held, and time. */
 export interface RunContext {
   readonly syscalls: Syscalls;

@@ -2,7 +2,7 @@
 import { type DeviceKey, isBdf } from '../../base/ids.ts';
 import { SyscallError, type Syscalls } from '../../kernel/port.ts';
 import { bindIommufd, openDevice as openFile } from '../../kernel/vfio.ts';
-import { contextFd, type Runner, retrying, WHILE_RESETTING } from './context.ts';
+import { contextFd, type Runner, retrying, WHILE_RESETTING, withKept } from './context.ts';
 
 /** BIND says EBUSY for a held group, which does not pass by waiting; only EAGAIN does. */
 const BIND_RETRY = { ...WHILE_RESETTING, errnos: ['EAGAIN'] };
@@ -11,15 +11,10 @@ const BIND_RETRY = { ...WHILE_RESETTING, errnos: ['EAGAIN'] };
 export const openDevice: Runner<'open-device'> = async ({ context, device }, run) => {
   const iommufd = contextFd(run, context);
   const fd = openFile(run.syscalls, cdevOf(run.syscalls, device));
-  try {
-    await run.keeper.keep(fd);
-    const devId = await retrying(run, BIND_RETRY, () => bindIommufd(run.syscalls, fd, iommufd));
-    run.journal.record(context, { kind: 'device-opened', device, fd, devId });
-  } catch (error) {
-    await run.keeper.letGo(fd);
-    await run.syscalls.slow.close(fd);
-    throw error;
-  }
+  const devId = await withKept(run, fd, () =>
+    retrying(run, BIND_RETRY, () => bindIommufd(run.syscalls, fd, iommufd)),
+  );
+  run.journal.record(context, { kind: 'device-opened', device, fd, devId });
   return undefined;
 };
 
