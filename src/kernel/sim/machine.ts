@@ -10,6 +10,7 @@ import { type Fd, type IoctlArg, SyscallError, type Syscalls } from '../port.ts'
 import { ALL_OPS, type OpName, opOf } from '../uapi/index.ts';
 import { IOMMUFD_OPS } from '../uapi/iommufd.ts';
 import type { Uevent } from '../uevent.ts';
+import { isWriting } from './asking.ts';
 import { type Quirks, unbind } from './device.ts';
 import { driverWrites } from './drivers.ts';
 import { Faults } from './faults.ts';
@@ -366,37 +367,5 @@ export class Machine {
   #note(name: string, device: DeviceKey | null, writing: boolean): void {
     this.calls.push({ name, device, writing });
     this.faults.check(name, device);
-  }
-}
-
-/** Calls that only ask. Everything else changes the kernel. */
-const ASKING = new Set<string>([
-  'IOMMU_IOAS_IOVA_RANGES',
-  'IOMMU_GET_HW_INFO',
-  'IOMMU_HWPT_INVALIDATE',
-  'VFIO_DEVICE_GET_INFO',
-  'VFIO_DEVICE_GET_REGION_INFO',
-  'VFIO_DEVICE_GET_PCI_HOT_RESET_INFO',
-]);
-
-const OPTION_OP_OFFSET = 8;
-const FEATURE_FLAGS_OFFSET = 4;
-const BITMAP_FLAGS_OFFSET = 8;
-const BITMAP_LENGTH_OFFSET = 24;
-
-function isWriting(name: OpName, arg: IoctlArg): boolean {
-  if (ASKING.has(name)) return false;
-  const view = new DataView(arg.bytes.buffer, arg.bytes.byteOffset, arg.bytes.byteLength);
-  switch (name) {
-    case 'IOMMU_OPTION':
-      return view.getUint16(OPTION_OP_OFFSET, true) === 0;
-    case 'VFIO_DEVICE_FEATURE':
-      return (view.getUint32(FEATURE_FLAGS_OFFSET, true) & 0x20000) !== 0;
-    case 'IOMMU_HWPT_GET_DIRTY_BITMAP': {
-      const keeps = view.getUint32(BITMAP_FLAGS_OFFSET, true) !== 0;
-      return !keeps && view.getBigUint64(BITMAP_LENGTH_OFFSET, true) !== 0n;
-    }
-    default:
-      return true;
   }
 }
