@@ -129,6 +129,10 @@ export const EVENT_KINDS = [
   'requested',
   /** A device came, went, or changed its driver. */
   'host-changed',
+  /** A process was handed the files of a container, handed them on, or gave them back by ending. */
+  'handed-out',
+  'handed-on',
+  'taken-back',
   'watch-degraded',
   'watch-restored',
 ] as const;

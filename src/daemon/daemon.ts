@@ -139,11 +139,27 @@ export class Daemon implements DaemonControl {
   confirm(confirmation: Confirmation): boolean {
     if (this.#loop.view.loaded?.digest !== confirmation.digest) return false;
     this.#deps.wishes.confirm(confirmation);
+    this.#untaint(confirmation.containers);
     const { containers, removals } = confirmation;
     const words = [...containers, ...(removals === null ? [] : [`${removals} removals`])];
     this.#say('confirmed', `confirmed for this config: ${words.join(', ')}`);
     this.#deps.wakeup.wake({ kind: 'request' });
     return true;
+  }
+
+  /** Runs work while no look and no attempt is under way; a look follows it. */
+  between<T>(work: () => Promise<T>): Promise<T> {
+    return this.#loop.between(work);
+  }
+
+  /** What the loop knows now. */
+  get view(): LoopView {
+    return this.#loop.view;
+  }
+
+  /** Tells of something that happened beside the loop. */
+  tell(kind: EventKind, text: string): void {
+    this.#say(kind, text);
   }
 
   subscribe(listener: (event: DaemonEvent) => void): () => void {
@@ -178,6 +194,14 @@ export class Daemon implements DaemonControl {
     if (event.attempt.result.outcomes.length === 0) return;
     const entry = historyEntry(event, this.#now());
     this.#history = [entry, ...this.#history].slice(0, HISTORY_MAX);
+  }
+
+  /** A person has dealt with devices that came back from a consumer: they may be used again. */
+  #untaint(containers: readonly string[]): void {
+    for (const blocker of this.#loop.view.plan?.blocked ?? []) {
+      if (blocker.kind !== 'tainted' || !containers.includes(blocker.container)) continue;
+      this.#deps.host.journal.taint(blocker.device, null);
+    }
   }
 
   /** Conditions follow from what is known; they are written when they change. */

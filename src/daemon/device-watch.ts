@@ -62,8 +62,18 @@ export class DeviceWatch {
     for (const [device, { fd }] of [...this.#armed]) {
       if (held.get(device) !== fd) this.#forget(device);
     }
+    const theirs = new Set(
+      contexts.flatMap(({ consumers, devices }) =>
+        consumers.length === 0 ? [] : devices.map(({ key }) => key),
+      ),
+    );
     for (const device of [...this.#handedOut]) {
-      if (!held.has(device)) this.#handedOut.delete(device);
+      if (!theirs.has(device)) this.#handedOut.delete(device);
+    }
+    for (const device of theirs) {
+      if (this.#handedOut.has(device)) continue;
+      this.disarm(device);
+      this.#handedOut.add(device);
     }
     for (const [device, fd] of held) {
       if (!this.#handedOut.has(device)) this.arm(device, fd as Fd);
@@ -93,17 +103,6 @@ export class DeviceWatch {
     const armed = this.#armed.get(device);
     if (armed?.line) disarmRequest(this.#deps.syscalls, armed.fd);
     this.#forget(device);
-  }
-
-  /** A consumer has the device: its interrupt is the consumer's until `takeBack`. */
-  handOut(device: DeviceKey): void {
-    this.disarm(device);
-    this.#handedOut.add(device);
-  }
-
-  /** The consumer of a device has ended; the next `follow` arms it again. */
-  takeBack(device: DeviceKey): void {
-    this.#handedOut.delete(device);
   }
 
   /** Passes on what uevents say about devices that consumers hold: their device file went. */

@@ -111,6 +111,8 @@ export class ReconcileLoop {
   /** Cells that were as this config says. */
   #settled = new Set<string>();
   #attempts = 0;
+  /** Work for the time between two looks. */
+  readonly #between: (() => Promise<void>)[] = [];
   #said = '';
   #view: LoopView = EMPTY_VIEW;
 
@@ -136,6 +138,7 @@ export class ReconcileLoop {
     const { signal, wakeup, clock } = this.#deps;
     while (!signal.aborted) {
       const hints = wakeup.take();
+      for (const work of this.#between.splice(0)) await work();
       const againMs = await this.#load();
       if (signal.aborted) return;
       // Files that keep changing do not hold up a device that somebody removes.
@@ -147,6 +150,14 @@ export class ReconcileLoop {
       await wakeup.nap(wait, signal);
       this.#see({ nextAt: null });
     }
+  }
+
+  /** Runs work while no look and no attempt is under way; a look follows it. It never ends where the loop has. */
+  between<T>(work: () => Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#between.push(() => work().then(resolve, reject));
+      this.#deps.wakeup.wake({ kind: 'files' });
+    });
   }
 
   /** Looks at the files. A number: they are still changing, and worth another look after as many milliseconds. */

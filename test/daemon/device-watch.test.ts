@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { DeviceKey } from '../../src/base/ids.ts';
 import { DeviceWatch } from '../../src/daemon/device-watch.ts';
-import type { HeldContext } from '../../src/graph/types.ts';
+import type { Consumer, HeldContext } from '../../src/graph/types.ts';
 import { openIommufd } from '../../src/kernel/iommufd.ts';
 import type { Fd } from '../../src/kernel/port.ts';
 import { plug, unbindDriver, unplug } from '../../src/kernel/sim/events.ts';
@@ -14,6 +14,8 @@ import { SimClock } from '../sim/clock.ts';
 import { hostIn } from '../support/world.ts';
 
 const KEY = '0000:01:00.0' as DeviceKey;
+
+const CONSUMER: Consumer = { pid: 9, start: '1', comm: 'qemu', uid: 107, container: 'x' };
 
 class Rig {
   readonly clock = new SimClock();
@@ -113,13 +115,13 @@ describe('the request interrupt', () => {
     const rig = new Rig();
     const { fd, held } = await rig.hold();
     rig.watch.follow(held);
-    rig.watch.handOut(KEY);
-    rig.watch.follow(held);
+    const [context] = held;
+    if (context === undefined) throw new Error('a context is held');
+    rig.watch.follow([{ ...context, consumers: [CONSUMER] }]);
     expect([rig.watch.armed, rig.device.request]).toEqual([[], null]);
     void unplug(rig.machine, rig.device);
     await rig.clock.advance(1);
     expect([rig.requests, rig.asked]).toEqual([[], [KEY]]);
-    rig.watch.takeBack(KEY);
     rig.watch.follow(held);
     expect(rig.watch.armed).toEqual([KEY]);
     await rig.clock.advance(10_000);

@@ -36,6 +36,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./watch.ts')).watch,
   },
   {
+    name: 'exec',
+    summary: 'become a command that has the open files of a container',
+    load: async () => (await import('./exec.ts')).exec,
+  },
+  {
     name: 'status',
     summary: 'say what the daemon does and holds, and what is wrong',
     load: async () => (await import('./status.ts')).status,

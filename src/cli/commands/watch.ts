@@ -4,7 +4,7 @@ import { Option } from 'commander';
 import type { Clock } from '../../base/clock.ts';
 import { EXIT } from '../../base/errors.ts';
 import { Daemon, type DaemonDependencies } from '../../daemon/daemon.ts';
-import { DEFAULT_TIMING, type DriftPolicy } from '../../daemon/loop.ts';
+import { DEFAULT_TIMING, type DriftPolicy, type WatchTiming } from '../../daemon/loop.ts';
 import { Wakeup } from '../../daemon/wakeup.ts';
 import { Wishes } from '../../daemon/wishes.ts';
 import { PARALLEL_DEFAULT } from '../../engine/apply.ts';
@@ -12,6 +12,8 @@ import type { StuckCalls } from '../../engine/calls.ts';
 import { formatReturn } from '../../engine/report.ts';
 import { counted } from '../../kernel/count.ts';
 import { type FollowOptions, followSource } from '../../source/follow.ts';
+import { type HandOverDesk, openHandOver } from '../hand-over.ts';
+import { handOverSocket } from '../hand-over-socket.ts';
 import { holdLocked, letGo } from '../hold.ts';
 import { NO_HOT_PLUG, openHotPlug } from '../hot-plug.ts';
 import type { Io } from '../io.ts';
@@ -32,6 +34,7 @@ type Options = HostOptions &
     readonly drift: DriftPolicy;
     readonly watch: FollowOptions['watch'];
     readonly readyFile?: string;
+    readonly handOverSocket?: string;
   };
 
 /** The verb `watch`. */
@@ -74,6 +77,7 @@ export const watch = defineVerb<Options>({
           .default('auto'),
       )
       .option('--ready-file <name>', 'files count only while their directory has this file')
+      .option('--hand-over-socket <path>', 'hand containers to consumers at this socket')
       .option('--parallel <n>', 'steps in the kernel at once', wholeNumber(1), PARALLEL_DEFAULT);
   },
   async act(paths, options, io) {
@@ -108,11 +112,15 @@ async function follow(paths: readonly string[], options: Options, io: Io): Promi
     },
   });
   let devicesUnheard: string | null = null;
+  let desk: HandOverDesk | null = null;
   const hotPlug =
     opened.document === null
-      ? await openHotPlug(host.syscalls, wakeup, (message) => {
-          devicesUnheard = `${message}; devices are looked at every ${options.resync} ms`;
-          io.stderr(`${devicesUnheard}\n`);
+      ? await openHotPlug(host.syscalls, wakeup, {
+          onTrouble(message) {
+            devicesUnheard = `${message}; devices are looked at every ${options.resync} ms`;
+            io.stderr(`${devicesUnheard}\n`);
+          },
+          onConsumerRequest: (device) => desk?.askFor(device),
         })
       : NO_HOT_PLUG;
   const daemon = new Daemon({
@@ -122,11 +130,7 @@ async function follow(paths: readonly string[], options: Options, io: Io): Promi
     random: () => Math.random(),
     wakeup,
     wishes: new Wishes(),
-    timing: {
-      settleMs: options.settle,
-      removalGraceMs: options.removalGrace,
-      resyncMs: options.resync,
-    },
+    timing: timingOf(options),
     parallel: options.parallel,
     drift: options.drift,
     signal: io.signal,
@@ -149,6 +153,10 @@ async function follow(paths: readonly string[], options: Options, io: Io): Promi
   try {
     // What an earlier process has left is held from the start.
     hotPlug.follow(host.journal.contexts());
+    if (opened.document === null) {
+      const path = options.handOverSocket ?? handOverSocket(io.env);
+      desk = await openHandOver(path, { host, daemon, hotPlug });
+    }
     const hide = await face.serve(daemon, opened.document === null);
     try {
       await service.ready(() => daemon.isHealthy());
@@ -158,12 +166,17 @@ async function follow(paths: readonly string[], options: Options, io: Io): Promi
     }
   } finally {
     deafen();
+    await desk?.close();
     await source.close();
     await hotPlug.close();
     await service.stopping();
   }
   if (service.outlives || host.journal.contexts().length === 0) return EXIT.done;
   return letGo(host, options.parallel, io);
+}
+
+function timingOf({ settle, removalGrace, resync }: Options): WatchTiming {
+  return { settleMs: settle, removalGraceMs: removalGrace, resyncMs: resync };
 }
 
 /** Calls that do not return, in the time of the daemon. */

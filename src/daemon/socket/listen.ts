@@ -20,6 +20,8 @@ export interface SocketPlace {
   readonly path: string;
   /** The group that may connect beside root; null: root (or the daemon's user) alone. */
   readonly gid: number | null;
+  /** `everybody`: any user may connect, and is told apart afterwards. Default: root and the group. */
+  readonly reach?: 'everybody';
   /** True where the caller holds the lock of the host: a socket that is there is then left over. */
   readonly lockHeld: boolean;
 }
@@ -27,7 +29,9 @@ export interface SocketPlace {
 /** sun_path has 108 bytes, with the zero at its end. Source: include/uapi/linux/un.h. */
 const PATH_BYTES_MAX = 107;
 const SOCKET_MODE = 0o660;
+const PUBLIC_SOCKET_MODE = 0o666;
 const DIRECTORY_MODE = 0o750;
+const PUBLIC_DIRECTORY_MODE = 0o755;
 const WRITABLE_BY_OTHERS = 0o022;
 
 /**
@@ -40,11 +44,11 @@ export async function listenAt(server: Server, place: SocketPlace): Promise<void
     throw refused(path, `its path is longer than ${PATH_BYTES_MAX} bytes`, 'choose a shorter one');
   }
   try {
-    prepareDirectory(dirname(path), gid);
+    prepareDirectory(dirname(path), place);
     clearTheWay(place);
     await bind(server, path);
     if (gid !== null) chownSync(path, -1, gid);
-    chmodSync(path, SOCKET_MODE);
+    chmodSync(path, place.reach === 'everybody' ? PUBLIC_SOCKET_MODE : SOCKET_MODE);
   } catch (error) {
     server.close();
     throw explained(path, error);
@@ -64,8 +68,9 @@ export function gidOfGroup(name: string): number {
   });
 }
 
-function prepareDirectory(directory: string, gid: number | null): void {
-  mkdirSync(directory, { recursive: true, mode: DIRECTORY_MODE });
+function prepareDirectory(directory: string, { gid, reach }: SocketPlace): void {
+  const mode = reach === 'everybody' ? PUBLIC_DIRECTORY_MODE : DIRECTORY_MODE;
+  mkdirSync(directory, { recursive: true, mode });
   const stat = lstatSync(directory);
   if (!stat.isDirectory()) {
     throw refused(directory, 'it is not a directory', 'choose a directory of root alone');
