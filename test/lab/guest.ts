@@ -112,6 +112,9 @@ export function container(name: string, spec: object): string {
   });
 }
 
+/** The run directory of every autodomain of the lab. */
+export const RUN_DIR = join(tmpdir(), 'autodomain');
+
 /** A running or ended autodomain. */
 export class Cli {
   stdout = '';
@@ -119,9 +122,12 @@ export class Cli {
   readonly process: ChildProcess;
   readonly exited: Promise<number | null>;
 
-  constructor(args: readonly string[], options: { readonly uid?: number } = {}) {
+  constructor(
+    args: readonly string[],
+    options: { readonly uid?: number; readonly runDir?: string } = {},
+  ) {
     this.process = spawn(process.execPath, ['bin/autodomain.cjs', ...args], {
-      env: { ...process.env, AUTODOMAIN_RUN_DIR: join(tmpdir(), 'autodomain') },
+      env: { ...process.env, AUTODOMAIN_RUN_DIR: options.runDir ?? RUN_DIR },
       ...(options.uid === undefined ? {} : { uid: options.uid, gid: options.uid }),
     });
     this.process.stdout?.on('data', (data) => {

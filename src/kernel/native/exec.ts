@@ -14,6 +14,9 @@ const memfdCreate = libc.func('int memfd_create(const char *name, unsigned int f
 const signal = libc.func('intptr_t signal(int number, intptr_t handler)');
 
 const F_SETFD = 2;
+const F_GETFL = 3;
+const F_SETFL = 4;
+const O_NONBLOCK = 0o4000;
 const SIGPIPE = 13;
 const SIG_DFL = 0;
 
@@ -37,6 +40,11 @@ export function become(
 ): never {
   // Node ignores SIGPIPE, and what is ignored stays so.
   signal(SIGPIPE, SIG_DFL);
+  for (const stdio of [0, 1, 2]) {
+    // Node closes its standard streams on exec, and makes pipes among them non-blocking.
+    fcntl(stdio, F_SETFD, 0);
+    fcntl(stdio, F_SETFL, (fcntl(stdio, F_GETFL, 0) as number) & ~O_NONBLOCK);
+  }
   const pairs = Object.entries(env).flatMap(([name, value]) =>
     value === undefined ? [] : [`${name}=${value}`],
   );

@@ -1,4 +1,6 @@
 /** The command line on a real kernel: converge, agree with the page tables in use, let go, refuse. */
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Bdf } from '../../../src/base/ids.ts';
 import {
@@ -92,7 +94,9 @@ describe('apply --hold', () => {
 
   it('says without the right what is missing, with exit 77', async () => {
     bindVfio(edus[0] as Bdf);
-    const cli = new Cli(['plan', twoEdus()], { uid: 65534 });
+    // Where no daemon of another user could be asked.
+    const runDir = join(tmpdir(), 'nobody');
+    const cli = new Cli(['plan', twoEdus()], { uid: 65534, runDir });
     expect(await cli.exited).toBe(77);
     expect(cli.stderr).toContain('/dev/iommu');
     expect(cli.stderr).toContain('root');
