@@ -140,12 +140,21 @@ export class Cli {
   }
 
   /** Waits until stderr has the text; throws with all of it when the process ends before. */
-  async says(text: string): Promise<void> {
+  says(text: string): Promise<void> {
+    return this.#until(text, () => this.stderr);
+  }
+
+  /** The same of stdout. */
+  prints(text: string): Promise<void> {
+    return this.#until(text, () => this.stdout);
+  }
+
+  async #until(text: string, heard: () => string): Promise<void> {
     let ended = false;
     void this.exited.then(() => {
       ended = true;
     });
-    while (!this.stderr.includes(text)) {
+    while (!heard().includes(text)) {
       if (ended) throw new Error(`it ended without saying '${text}':\n${this.stderr}`);
       await new Promise((resolve) => setTimeout(resolve, 20));
     }

@@ -109,7 +109,7 @@ describe('a consumer without any right', () => {
   it('keeps what it has while it lives, and is let go of when it is killed', async () => {
     const before = pageTableRoots().get(edu);
     const cli = new Cli([...CONSUMER, 'wait'], { uid: NOBODY });
-    await until('the consumer has done its DMA', () => cli.stdout.includes('0 differ'));
+    await cli.prints('0 differ');
     const plan = new Cli(['plan', writeConfig({ 'none.yaml': container('red', { devices: [] }) })]);
     expect(await plan.exited).toBe(6);
     expect(plan.stdout).toMatch(/handed-out/);
