@@ -72,15 +72,20 @@ export class DurableJournal implements Journal {
   begin(action: Action): number {
     const id = this.#number();
     this.#intents.set(id, action);
-    this.#append({ kind: 'begin', intent: { id, action } });
+    try {
+      this.#append({ kind: 'begin', intent: { id, action } });
+    } catch (error) {
+      // Nobody makes a call on it, and nobody will end it: a recovery must not finish what never began.
+      this.#intents.delete(id);
+      throw error;
+    }
     return id;
   }
 
   end(id: number): void {
     this.#intents.delete(id);
     this.#append({ kind: 'end', id });
-    const isLong = this.#bytesSince > Math.max(COMPACT_BYTES_MIN, this.#stateBytes);
-    if (isLong && this.#intents.size === 0) this.compact();
+    if (this.#bytesSince > Math.max(COMPACT_BYTES_MIN, this.#stateBytes)) this.compact();
   }
 
   record(context: string, change: JournalChange): void {
@@ -132,7 +137,7 @@ export class DurableJournal implements Journal {
       const now = doubts.get(context.name);
       return now === undefined ? context : { ...context, doubts: now };
     });
-    this.#memory = new MemoryJournal(contexts, this.#memory.made());
+    this.#memory = new MemoryJournal(contexts, this.#memory.made(), [...this.tainted()]);
     this.compact();
   }
 
