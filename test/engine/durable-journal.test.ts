@@ -9,15 +9,16 @@ import type { Fd } from '../../src/kernel/port.ts';
 /** A file that can be full. */
 class Text {
   now = '';
-  isFull = false;
+  /** What every write fails with. */
+  readonly full: Error[] = [];
 
   append(text: string): void {
-    if (this.isFull) throw new Error('ENOSPC');
+    for (const error of this.full) throw error;
     this.now += text;
   }
 
   replace(text: string): void {
-    if (this.isFull) throw new Error('ENOSPC');
+    for (const error of this.full) throw error;
     this.now = text;
   }
 
@@ -43,10 +44,10 @@ describe('a durable journal', () => {
     const text = new Text();
     const journal = new DurableJournal(text, emptyState('boot'));
     journal.record('blue', { kind: 'context-opened', fd: 3 as Fd });
-    text.isFull = true;
+    text.full.push(new Error('ENOSPC'));
     const close = { kind: 'close-device', args: { context: 'blue', device: DEVICE } } as const;
     expect(() => journal.begin(close)).toThrow('the journal cannot be written');
-    text.isFull = false;
+    text.full.pop();
     journal.end(journal.begin({ kind: 'open-context', args: { context: 'red' } }));
     expect(journal.intents).toEqual([]);
     expect(text.state?.intents).toEqual([]);
@@ -72,5 +73,18 @@ describe('a durable journal', () => {
     expect(journal.resolve('blue', ref)).toBe(1);
     journal.record('blue', { kind: 'ioas-destroyed', container });
     expect(journal.resolve('blue', ref)).toBeNull();
+  });
+
+  it('still knows the tag of a file that was closed here and may be kept there, when its number is another file', () => {
+    const text = new Text();
+    const journal = new DurableJournal(text, emptyState('boot'));
+    const old = journal.keep(9);
+    const now = journal.keep(9);
+    expect(journal.tagOf(9)).toBe(now);
+    expect(journal.state().kept.map(([tag]) => tag)).toEqual([old, now]);
+    expect(text.state).toEqual(journal.state());
+    journal.drop(9);
+    expect(journal.tagOf(9)).toBeNull();
+    expect(text.state?.kept.map(([tag]) => tag)).toEqual([old]);
   });
 });
