@@ -229,12 +229,13 @@ export class ReconcileLoop {
 
   /** Devices that something happened to are tried again at once, and so is what has failed for good. */
   #release(hints: readonly Hint[], plan: Plan): void {
+    const now = this.#deps.clock.now();
     for (const hint of hints) {
       if (hint.kind !== 'devices') continue;
       const { keys } = hint;
       for (const { cell, args } of plan.steps) {
         if (keys === null || ('device' in args && keys.includes(args.device))) {
-          this.#holds.release(cell);
+          this.#holds.release(cell, now);
         }
       }
     }
