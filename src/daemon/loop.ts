@@ -134,15 +134,18 @@ export class ReconcileLoop {
   /** Runs until the signal aborts. What is held then is the caller's to let go. */
   async run(): Promise<void> {
     const { signal, wakeup, clock } = this.#deps;
+    let unserved: readonly Hint[] = [];
     while (!signal.aborted) {
-      const hints = wakeup.take();
+      const hints = [...unserved, ...wakeup.take()];
       const againMs = await this.#load();
       if (signal.aborted) return;
       // Files that keep changing do not hold up a device that somebody removes.
       const isDue = againMs === null || hints.some(({ kind }) => kind === 'devices');
       const idleMs = isDue ? await this.#pass(hints) : againMs;
+      // What a person asked for waits for the files, and is not forgotten over them.
+      unserved = isDue ? [] : hints.filter(({ kind }) => kind === 'request').slice(0, 1);
       const wait = Math.min(idleMs, againMs ?? idleMs);
-      const passes = this.#view.passes + 1;
+      const passes = this.#view.passes + Number(isDue);
       this.#see({ nextAt: (clock.now() + wait) as MonotonicMs, passes });
       await wakeup.nap(wait, signal);
       this.#see({ nextAt: null });
