@@ -8,13 +8,16 @@ import type { Io } from './io.ts';
 import type { OpenedHost } from './machine.ts';
 import { systemClock } from './system-clock.ts';
 
+/** How a daemon is. `busy`: its own calls are in the kernel, and a look at the host could wait for their locks. */
+export type Wellness = 'idle' | 'busy' | 'unwell';
+
 /** A daemon's frame. */
 export interface Service {
   readonly host: ManagedHost;
   /** True: what is held stays open without this process, and is not let go at its end. */
   readonly outlives: boolean;
-  /** Says that the daemon is up, and from now on that it is well as long as `isHealthy` and the host can be observed. */
-  ready(isHealthy: () => boolean): Promise<void>;
+  /** Says that the daemon is up, and from now on that it is well as long as `wellness` and the host's answers are. */
+  ready(wellness: () => Wellness): Promise<void>;
   /** Says that the end has begun. */
   stopping(): Promise<void>;
 }
@@ -45,19 +48,21 @@ function withoutManager(host: ManagedHost): Service {
   };
 }
 
-function serviceOf({ host, manager, outlives }: DurableHost, io: Io): Service {
+/** The frame around a durable host. Public for tests. */
+export function serviceOf({ host, manager, outlives }: DurableHost, io: Io): Service {
   const say = (...lines: readonly string[]): Promise<void> =>
     tell(manager, lines, (text) => io.stderr(`${text}\n`));
   let timer: NodeJS.Timeout | null = null;
   return {
     host,
     outlives,
-    async ready(isHealthy) {
+    async ready(wellness) {
       await say('READY=1', 'STATUS=following the config');
       const everyMs = watchdogMs(io.env, io.pid);
       if (everyMs === null) return;
       timer = setInterval(() => {
-        if (isHealthy() && canObserve(host, io)) void say('WATCHDOG=1');
+        const now = wellness();
+        if (now === 'busy' || (now === 'idle' && canObserve(host, io))) void say('WATCHDOG=1');
       }, everyMs);
     },
     async stopping() {

@@ -173,6 +173,11 @@ export class Daemon implements DaemonControl {
     return this.#deps.clock.now() - nextAt < OVERDUE_MS;
   }
 
+  /** True while steps are in the kernel: sysfs may have to wait for their locks. */
+  isApplying(): boolean {
+    return this.#loop.view.isApplying;
+  }
+
   isReady(): boolean {
     return this.#conditions.isTrue('', 'Ready');
   }

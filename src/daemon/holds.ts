@@ -24,12 +24,15 @@ export const WAIT_MS_MAX = 300_000;
 /** As many corrections of one cell within the window are a flap. */
 const CORRECTIONS_MAX = 3;
 const WINDOW_MS = 600_000;
+/** Events so soon after a failure are mostly those of our own steps: a bind that was taken back says as much as anybody's. */
+const ECHO_MS = 1000;
 
 interface Waiting {
   failures: number;
   fingerprint: string;
   hold: Hold | null;
   corrections: number[];
+  failedAt: number;
 }
 
 /** The waits of all cells, by cell. */
@@ -47,10 +50,14 @@ export class Holds {
     this.#cells.clear();
   }
 
-  /** Something happened to what a cell is about: it is tried at once, but keeps its count of failures. */
-  release(cell: string): void {
+  /**
+   * Something happened to what a cell is about: it is tried at once, but keeps its count of failures. Not where
+   * it has just failed, or would do nothing but follow itself; nor where it flaps, which is made of events.
+   */
+  release(cell: string, now: number): void {
     const record = this.#cells.get(cell);
-    if (record) record.hold = null;
+    if (record === undefined || record.hold?.kind === 'flapping') return;
+    if (now - record.failedAt >= ECHO_MS) record.hold = null;
   }
 
   /** Notes that a cell failed. */
@@ -59,6 +66,7 @@ export class Holds {
     const { fingerprint, retry, text } = failure;
     record.fingerprint = fingerprint;
     record.failures += 1;
+    record.failedAt = now;
     record.hold =
       retry === 'on-new-input'
         ? { kind: 'terminal', text }
@@ -110,5 +118,11 @@ export class Holds {
 }
 
 function newRecord(): Waiting {
-  return { failures: 0, fingerprint: '', hold: null, corrections: [] };
+  return {
+    failures: 0,
+    fingerprint: '',
+    hold: null,
+    corrections: [],
+    failedAt: Number.NEGATIVE_INFINITY,
+  };
 }

@@ -136,16 +136,19 @@ export class ReconcileLoop {
   /** Runs until the signal aborts. What is held then is the caller's to let go. */
   async run(): Promise<void> {
     const { signal, wakeup, clock } = this.#deps;
+    let unserved: readonly Hint[] = [];
     while (!signal.aborted) {
-      const hints = wakeup.take();
+      const hints = [...unserved, ...wakeup.take()];
       for (const work of this.#between.splice(0)) await work();
       const againMs = await this.#load();
       if (signal.aborted) return;
       // Files that keep changing do not hold up a device that somebody removes.
       const isDue = againMs === null || hints.some(({ kind }) => kind === 'devices');
       const idleMs = isDue ? await this.#pass(hints) : againMs;
+      // What a person asked for waits for the files, and is not forgotten over them.
+      unserved = isDue ? [] : hints.filter(({ kind }) => kind === 'request').slice(0, 1);
       const wait = Math.min(idleMs, againMs ?? idleMs);
-      const passes = this.#view.passes + 1;
+      const passes = this.#view.passes + Number(isDue);
       this.#see({ nextAt: (clock.now() + wait) as MonotonicMs, passes });
       await wakeup.nap(wait, signal);
       this.#see({ nextAt: null });
@@ -240,12 +243,13 @@ export class ReconcileLoop {
 
   /** Devices that something happened to are tried again at once, and so is what has failed for good. */
   #release(hints: readonly Hint[], plan: Plan): void {
+    const now = this.#deps.clock.now();
     for (const hint of hints) {
       if (hint.kind !== 'devices') continue;
       const { keys } = hint;
       for (const { cell, args } of plan.steps) {
         if (keys === null || ('device' in args && keys.includes(args.device))) {
-          this.#holds.release(cell);
+          this.#holds.release(cell, now);
         }
       }
     }

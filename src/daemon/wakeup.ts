@@ -27,8 +27,11 @@ export class Wakeup {
   /** Ends the nap under way, or the next one before it begins. */
   wake(hint: Hint): void {
     const seen = this.#hints.some(({ kind }) => kind === hint.kind && kind !== 'devices');
-    if (!seen && this.#hints.length < HINTS_MAX) this.#hints.push(hint);
-    else if (!seen) this.#hints[HINTS_MAX - 1] = { kind: 'devices', keys: null };
+    if (!seen) this.#hints.push(hint);
+    if (this.#hints.length > HINTS_MAX) {
+      const others = this.#hints.filter(({ kind }) => kind !== 'devices');
+      this.#hints = [...others, { kind: 'devices', keys: null }];
+    }
     this.#nap?.abort();
   }
 
@@ -52,5 +55,5 @@ export class Wakeup {
   }
 }
 
-/** More than this many at once are one hint about everything. */
+/** With more than this many at once, those about devices are one about all of them. */
 const HINTS_MAX = 64;

@@ -38,7 +38,8 @@ export class DurableJournal implements Journal {
   readonly #file: JournalFile;
   #memory: MemoryJournal;
   readonly #intents = new Map<number, Action>();
-  #kept = new Map<number, string>();
+  /** Files that are kept elsewhere, by their tags. `NO_FD`: ours is closed, and whether the other is gone is not known. */
+  #kept = new Map<string, number>();
   #next: number;
   /** Bytes of the last whole state, and of what came after it. */
   #stateBytes = 0;
@@ -51,7 +52,7 @@ export class DurableJournal implements Journal {
     this.#file = file;
     this.#memory = new MemoryJournal(state.contexts, state.made, state.tainted);
     for (const { id, action } of state.intents) this.#intents.set(id, action);
-    for (const [tag, fd] of state.kept) this.#kept.set(fd, tag);
+    for (const [tag, fd] of state.kept) this.#kept.set(tag, fd);
     this.#next = state.next;
     this.compact();
   }
@@ -72,15 +73,20 @@ export class DurableJournal implements Journal {
   begin(action: Action): number {
     const id = this.#number();
     this.#intents.set(id, action);
-    this.#append({ kind: 'begin', intent: { id, action } });
+    try {
+      this.#append({ kind: 'begin', intent: { id, action } });
+    } catch (error) {
+      // Nobody makes a call on it, and nobody will end it: a recovery must not finish what never began.
+      this.#intents.delete(id);
+      throw error;
+    }
     return id;
   }
 
   end(id: number): void {
     this.#intents.delete(id);
     this.#append({ kind: 'end', id });
-    const isLong = this.#bytesSince > Math.max(COMPACT_BYTES_MIN, this.#stateBytes);
-    if (isLong && this.#intents.size === 0) this.compact();
+    if (this.#bytesSince > Math.max(COMPACT_BYTES_MIN, this.#stateBytes)) this.compact();
   }
 
   record(context: string, change: JournalChange): void {
@@ -104,25 +110,28 @@ export class DurableJournal implements Journal {
   /** Notes that a file will be kept elsewhere, and returns the tag under which it comes back. */
   keep(fd: number): string {
     const tag = `f${this.#number()}`;
-    this.#kept.set(fd, tag);
+    keepAs(this.#kept, tag, fd);
     this.#append({ kind: 'keep', tag, fd });
     return tag;
   }
 
   /** The tag of a file that is kept elsewhere; null: it is not. */
   tagOf(fd: number): string | null {
-    return this.#kept.get(fd) ?? null;
+    return tagIn(this.#kept, fd);
   }
 
   /** Notes that a file is no longer kept elsewhere. */
   drop(fd: number): void {
-    if (this.#kept.delete(fd)) this.#append({ kind: 'drop', fd });
+    const tag = this.tagOf(fd);
+    if (tag === null) return;
+    this.#kept.delete(tag);
+    this.#append({ kind: 'drop', fd });
   }
 
   /** After a restart: what came back, under its new numbers, in one write. */
   adopt(contexts: readonly HeldContext[], kept: ReadonlyMap<number, string>): void {
     this.#memory = new MemoryJournal(contexts, this.#memory.made(), [...this.tainted()]);
-    this.#kept = new Map(kept);
+    this.#kept = new Map([...kept].map(([fd, tag]) => [tag, fd]));
     this.compact();
   }
 
@@ -132,7 +141,7 @@ export class DurableJournal implements Journal {
       const now = doubts.get(context.name);
       return now === undefined ? context : { ...context, doubts: now };
     });
-    this.#memory = new MemoryJournal(contexts, this.#memory.made());
+    this.#memory = new MemoryJournal(contexts, this.#memory.made(), [...this.tainted()]);
     this.compact();
   }
 
@@ -142,7 +151,7 @@ export class DurableJournal implements Journal {
       bootId: this.bootId,
       contexts: this.contexts(),
       made: this.#memory.made(),
-      kept: [...this.#kept].map(([fd, tag]) => [tag, fd] as const),
+      kept: [...this.#kept],
       intents: this.intents,
       tainted: [...this.tainted()],
       next: this.#next,
@@ -192,7 +201,7 @@ export function replay(entries: readonly JournalEntry[]): JournalState {
   const { state } = first;
   const memory = new MemoryJournal(state.contexts, state.made, state.tainted);
   const intents = new Map(state.intents.map(({ id, action }) => [id, action]));
-  const kept = new Map(state.kept.map(([tag, fd]) => [fd, tag]));
+  const kept = new Map(state.kept);
   let { next } = state;
   for (const entry of rest) {
     switch (entry.kind) {
@@ -209,11 +218,11 @@ export function replay(entries: readonly JournalEntry[]): JournalState {
         memory.record(entry.context, entry.change);
         break;
       case 'keep':
-        kept.set(entry.fd, entry.tag);
+        keepAs(kept, entry.tag, entry.fd);
         next = Math.max(next, Number(entry.tag.slice(1)) + 1);
         break;
       case 'drop':
-        kept.delete(entry.fd);
+        kept.delete(tagIn(kept, entry.fd) ?? '');
         break;
       case 'taint':
         memory.taint(entry.device, entry.why);
@@ -224,9 +233,23 @@ export function replay(entries: readonly JournalEntry[]): JournalState {
     bootId: state.bootId,
     contexts: memory.contexts(),
     made: memory.made(),
-    kept: [...kept].map(([fd, tag]) => [tag, fd] as const),
+    kept: [...kept],
     tainted: [...memory.tainted()],
     intents: [...intents].sort(([a], [b]) => a - b).map(([id, action]) => ({ id, action })),
     next,
   };
+}
+
+const NO_FD = -1;
+
+/** A number that is given out again belongs to the new file. The old one may still come back, so its tag stays known. */
+function keepAs(kept: Map<string, number>, tag: string, fd: number): void {
+  const before = tagIn(kept, fd);
+  if (before !== null) kept.set(before, NO_FD);
+  kept.set(tag, fd);
+}
+
+function tagIn(kept: ReadonlyMap<string, number>, fd: number): string | null {
+  for (const [tag, its] of kept) if (its === fd) return tag;
+  return null;
 }

@@ -151,6 +151,10 @@ export class MemoryJournal implements Journal {
     if (change.kind === 'ioas-allocated') this.#name(context, change.ref, change.ioas);
     if (change.kind === 'hwpt-allocated') this.#name(context, change.ref, change.hwpt.id);
     if (change.kind === 'hwpt-destroyed') this.#forget(context, change.hwpt);
+    if (change.kind === 'ioas-destroyed') {
+      const gone = before.containers.find(({ name }) => name === change.container);
+      if (gone) this.#forget(context, gone.ioas);
+    }
     this.#contexts.set(context, changed(before, change));
   }
 

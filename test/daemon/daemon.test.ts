@@ -36,6 +36,8 @@ class Rig {
   readonly #wakeup = new Wakeup(this.clock);
   readonly #stop = new AbortController();
   readonly #done: Promise<void>;
+  /** Who is writing to the files. */
+  writer: string | null = null;
   #documents: Documents;
   #kind = 'Container';
 
@@ -125,7 +127,7 @@ class Rig {
     }));
     const hash = createHash('sha256').update(`${this.#kind}${JSON.stringify(this.#documents)}`);
     const digest = `sha256:${hash.digest('hex')}`;
-    return { files, issues: [], digest, revision: 'c0ffee', roots: [], unsettled: null };
+    return { files, issues: [], digest, revision: 'c0ffee', roots: [], unsettled: this.writer };
   }
 }
 
@@ -308,6 +310,21 @@ describe('a host that leaves what was applied', () => {
     await rig.clock.advance(1000);
     expect(rig.condition('Ready')?.status).toBe('True');
     expect(rig.condition('Drifted')?.status).toBe('False');
+  });
+
+  it('is corrected on a request that came while somebody wrote to the files', async () => {
+    await start({ blue: { devices: [A] } }, { drift: 'report' });
+    await replug();
+    rig.writer = 'git is writing';
+    await rig.clock.advance(11_000);
+    const request = rig.daemon.reconcile();
+    await rig.clock.advance(1000);
+    expect(rig.daemon.outcomeOf(request)).toBe('pending');
+    expect(deviceA().bound).toBeNull();
+    rig.writer = null;
+    await rig.clock.advance(2000);
+    expect(rig.daemon.outcomeOf(request)).toBe('ready');
+    expect(deviceA().bound).not.toBeNull();
   });
 
   it('again and again is corrected ever more slowly', async () => {

@@ -48,10 +48,24 @@ describe('waits', () => {
     for (let n = 0; n < 3; n += 1) {
       holds.failed('a', { fingerprint: 'f', retry: 'later', text: '' }, 0);
     }
-    holds.release('a');
-    expect(holds.of('a', 'f', 0)).toBeNull();
-    holds.failed('a', { fingerprint: 'f', retry: 'later', text: '' }, 0);
-    expect(holds.nextAt(0)).toBe(8000);
+    holds.release('a', 1000);
+    expect(holds.of('a', 'f', 1000)).toBeNull();
+    holds.failed('a', { fingerprint: 'f', retry: 'later', text: '' }, 1000);
+    expect(holds.nextAt(1000)).toBe(9000);
+  });
+
+  it('stay for an event that the failure itself has made', () => {
+    const holds = new Holds(() => MIDDLE);
+    holds.failed('a', { fingerprint: 'f', retry: 'on-new-input', text: '' }, 5000);
+    holds.release('a', 5010);
+    expect(holds.of('a', 'f', 5010)?.kind).toBe('terminal');
+  });
+
+  it('stay for the events of somebody who keeps changing it', () => {
+    const holds = new Holds(() => MIDDLE);
+    for (const at of [0, 1, 2]) holds.applied('a', true, at);
+    holds.release('a', 10_000);
+    expect(holds.of('a', 'f', 10_000)?.kind).toBe('flapping');
   });
 
   it('come after the third correction within ten minutes, and longer with each', () => {

@@ -9,6 +9,7 @@ import { ReconcileLoop, type WatchEvent } from '../../src/daemon/loop.ts';
 import { Wakeup } from '../../src/daemon/wakeup.ts';
 import { Wishes } from '../../src/daemon/wishes.ts';
 import { MemoryJournal } from '../../src/engine/journal.ts';
+import { SyscallError } from '../../src/kernel/port.ts';
 import { plug, unbindDriver, unplug } from '../../src/kernel/sim/events.ts';
 import { Machine } from '../../src/kernel/sim/machine.ts';
 import type { SimDevice } from '../../src/kernel/sim/objects.ts';
@@ -201,6 +202,29 @@ describe('a device that is removed while we hold it', () => {
     expect(await rig.removed(A, 'unbind')).toBeLessThan(1000);
     await rig.clock.advance(1000);
     expect(rig.device(A).bound).not.toBeNull();
+  });
+});
+
+/** Nobody gets a device any more. */
+function refuseBinds(): void {
+  const { faults } = rig.machine;
+  const check = faults.check.bind(faults);
+  faults.check = (call, device) => {
+    if (call === 'VFIO_DEVICE_BIND_IOMMUFD') throw new SyscallError(call, 'EBUSY', 'injected');
+    check(call, device);
+  };
+}
+
+describe('a device that cannot be had', () => {
+  it('is not tried again for the events of its own tries', async () => {
+    await converged('uevents');
+    await rig.removed(C);
+    refuseBinds();
+    const { attempts } = rig;
+    plug(rig.machine.hardware, rig.device(C));
+    await rig.clock.advance(300_000);
+    expect(rig.device(C).bound).toBeNull();
+    expect(rig.attempts - attempts).toBeLessThan(12);
   });
 });
 

@@ -20,7 +20,7 @@ import type { Io } from '../io.ts';
 import { type HostOptions, openHost } from '../machine.ts';
 import { declareHost } from '../options.ts';
 import { declareServe, faceOf, type ServeOptions } from '../serve.ts';
-import { openService } from '../service.ts';
+import { openService, type Wellness } from '../service.ts';
 import { systemClock } from '../system-clock.ts';
 import { defineVerb, usageError, wholeNumber } from '../verb.ts';
 import { VERSION } from '../version.ts';
@@ -159,7 +159,7 @@ async function follow(paths: readonly string[], options: Options, io: Io): Promi
     }
     const hide = await face.serve(daemon, opened.document === null);
     try {
-      await service.ready(() => daemon.isHealthy());
+      await service.ready(() => wellnessOf(daemon));
       await daemon.run();
     } finally {
       await hide();
@@ -177,6 +177,11 @@ async function follow(paths: readonly string[], options: Options, io: Io): Promi
 
 function timingOf({ settle, removalGrace, resync }: Options): WatchTiming {
   return { settleMs: settle, removalGraceMs: removalGrace, resyncMs: resync };
+}
+
+function wellnessOf(daemon: Daemon): Wellness {
+  if (!daemon.isHealthy()) return 'unwell';
+  return daemon.isApplying() ? 'busy' : 'idle';
 }
 
 /** Calls that do not return, in the time of the daemon. */
