@@ -1,19 +1,21 @@
-// Makes src/spec/*.generated.ts from the schema, so that the schema is the only place where a field
-// is declared. The two validators are apart because reading a config never needs the host's. With --check: fails when they are not up to date.
+// Makes *.generated.ts from the schemas, so that a schema is the only place where a field is declared.
+// The validators are apart because reading a config never needs the host's. With --check: fails when
+// they are not up to date.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import standalone from 'ajv/dist/standalone/index.js';
 import { compile } from 'json-schema-to-typescript';
 
 const root = new URL('../', import.meta.url);
-const schema = JSON.parse(readFileSync(new URL('schema/autodomain.v1alpha1.json', root), 'utf8'));
-
-const banner = '// Made by `npm run generate` from schema/autodomain.v1alpha1.json. Do not edit.\n';
+const documents = schemaNamed('autodomain.v1alpha1');
+const settings = schemaNamed('settings.v1alpha1');
 
 const outputs = [
-  ['src/spec/types.generated.ts', await typesOf(schema)],
-  ['src/spec/validate-container.generated.ts', validatorOf(schema, 'container')],
-  ['src/spec/validate-host.generated.ts', validatorOf(schema, 'host')],
+  ['src/spec/types.generated.ts', await typesOf(documents, 'AutodomainDocument')],
+  ['src/spec/validate-container.generated.ts', validatorOf(documents, '#/$defs/container')],
+  ['src/spec/validate-host.generated.ts', validatorOf(documents, '#/$defs/host')],
+  ['src/daemon/settings-types.generated.ts', await typesOf(settings, 'SettingsDocument')],
+  ['src/daemon/validate-settings.generated.ts', validatorOf(settings, '')],
 ];
 const stale = outputs.filter(([path, text]) => read(path) !== text).map(([path]) => path);
 if (process.argv.includes('--check')) {
@@ -33,18 +35,27 @@ function read(path) {
   }
 }
 
-async function typesOf(schema) {
+function schemaNamed(name) {
+  return JSON.parse(readFileSync(new URL(`schema/${name}.json`, root), 'utf8'));
+}
+
+function bannerOf(schema) {
+  const file = new URL(schema.$id).pathname.slice(1);
+  return `// Made by \`npm run generate\` from ${file}. Do not edit.\n`;
+}
+
+async function typesOf(schema, name) {
   const options = {
     additionalProperties: false,
-    bannerComment: banner.trim(),
+    bannerComment: bannerOf(schema).trim(),
     format: false,
     maxItems: -1,
   };
-  return compile(structuredClone(schema), 'AutodomainDocument', options);
+  return compile(structuredClone(schema), name, options);
 }
 
-/** The validator of one kind, without ajv at run time: no `require`, no `new Function`. */
-function validatorOf(schema, kind) {
+/** The validator of what is at `place`, without ajv at run time: no `require`, no `new Function`. */
+function validatorOf(schema, place) {
   const ajv = new Ajv2020({
     strict: true,
     strictRequired: false,
@@ -57,11 +68,11 @@ function validatorOf(schema, kind) {
     code: { source: true, esm: true },
   });
   ajv.addSchema(schema);
-  const code = standalone.default(ajv, { validate: `${schema.$id}#/$defs/${kind}` });
+  const code = standalone.default(ajv, { validate: `${schema.$id}${place}` });
   if (/\brequire\(|new Function/.test(code)) {
     throw new Error(
       'the validator needs code at run time: avoid minLength, maxLength and uniqueItems over objects',
     );
   }
-  return `// @ts-nocheck\n${banner}${code}\n`;
+  return `// @ts-nocheck\n${bannerOf(schema)}${code}\n`;
 }

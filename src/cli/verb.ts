@@ -16,11 +16,20 @@ export interface VerbSpec<Options> {
   readonly examples: readonly (readonly [command: string, does: string])[];
   /** Declares arguments and options on the parser. */
   declare(command: Command): void;
+  /** What stands where the command line says nothing. */
+  fallback?(options: Options, io: Io): Promise<Fallback>;
   act(paths: readonly string[], options: Options, io: Io): Promise<number>;
 }
 
+/** Paths and options from elsewhere. An option that is undefined here keeps its default. */
+export interface Fallback {
+  readonly paths: readonly string[];
+  /** By the name that `act` knows it by. */
+  readonly options: Readonly<Record<string, unknown>>;
+}
+
 /** Makes a verb. An argument that is not understood is exit 64, also where help is asked for. */
-export function defineVerb<Options>(spec: VerbSpec<Options>): Verb {
+export function defineVerb<Options extends object>(spec: VerbSpec<Options>): Verb {
   return {
     async run(argv, io) {
       const command = parserOf(spec);
@@ -37,9 +46,21 @@ export function defineVerb<Options>(spec: VerbSpec<Options>): Verb {
         io.stdout(helpOf(spec, command));
         return EXIT.done;
       }
-      return spec.act(command.args, options, io);
+      const fallback = await spec.fallback?.(options, io);
+      if (fallback !== undefined) fillIn(command, fallback.options);
+      const paths = command.args.length > 0 ? command.args : (fallback?.paths ?? []);
+      return spec.act(paths, command.opts<Options>(), io);
     },
   };
+}
+
+/** Neither an option that was given nor one from the environment is touched. */
+function fillIn(command: Command, values: Fallback['options']): void {
+  for (const [name, value] of Object.entries(values)) {
+    const source = command.getOptionValueSource(name);
+    const isOpen = source === undefined || source === 'default';
+    if (isOpen && value !== undefined) command.setOptionValueWithSource(name, value, 'config');
+  }
 }
 
 function parserOf<Options>(spec: VerbSpec<Options>): Command {

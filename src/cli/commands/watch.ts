@@ -21,12 +21,14 @@ import { type HostOptions, openHost } from '../machine.ts';
 import { declareHost } from '../options.ts';
 import { declareServe, faceOf, type ServeOptions } from '../serve.ts';
 import { openService, type Wellness } from '../service.ts';
+import { declareSettings, type SettingsOption, settingsOf } from '../settings.ts';
 import { systemClock } from '../system-clock.ts';
 import { defineVerb, usageError, wholeNumber } from '../verb.ts';
 import { VERSION } from '../version.ts';
 
 type Options = HostOptions &
-  ServeOptions & {
+  ServeOptions &
+  SettingsOption & {
     readonly settle: number;
     readonly removalGrace: number;
     readonly resync: number;
@@ -44,10 +46,11 @@ export const watch = defineVerb<Options>({
     'Follows a config: applies every change, verifies it, and holds the host until SIGTERM; then lets go in order.',
   examples: [
     ['autodomain watch /etc/autodomain.d', 'one for each host'],
+    ['autodomain watch --settings /etc/autodomain/autodomain.yaml', 'as the service does'],
     ['autodomain watch config/ --host host.yaml', 'in a model of a host'],
   ],
   declare(command) {
-    declareServe(declareHost(command.argument('[path...]')))
+    declareSettings(declareServe(declareHost(command.argument('[path...]'))))
       .option(
         '--settle <ms>',
         'files must stay the same this long before they are acted on',
@@ -80,8 +83,13 @@ export const watch = defineVerb<Options>({
       .option('--hand-over-socket <path>', 'hand containers to consumers at this socket')
       .option('--parallel <n>', 'steps in the kernel at once', wholeNumber(1), PARALLEL_DEFAULT);
   },
+  fallback: settingsOf,
   async act(paths, options, io) {
-    if (paths.length === 0) throw usageError('give a PATH: a file or directory of the config');
+    if (paths.length === 0) {
+      throw usageError(
+        'give a PATH, or `paths` in the settings: a file or directory of the config',
+      );
+    }
     return options.host === undefined
       ? holdLocked('watch', paths, io, () => follow(paths, options, io))
       : follow(paths, options, io);
