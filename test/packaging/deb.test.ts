@@ -1,4 +1,4 @@
-/** The Debian package, built and unpacked: what is in it, and that what is in it runs. */
+/** The Debian package, built and unpacked: what is in it, and that what is in it runs. Needs dist, as the package does. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -11,7 +11,6 @@ const examples = join(tree, 'usr/share/doc/autodomain/examples/two-vfs');
 let deb = '';
 
 beforeAll(() => {
-  if (!existsSync('dist')) execFileSync('npm', ['run', 'build']);
   const printed = execFileSync(process.execPath, ['scripts/deb.mjs', work], { encoding: 'utf8' });
   deb = printed.trim();
   execFileSync('dpkg-deb', ['-R', deb, tree]);

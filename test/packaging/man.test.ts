@@ -1,13 +1,12 @@
-/** The manual pages: every verb, every field, and nothing that troff objects to. */
+/** The manual pages: every verb, every field, and nothing that troff objects to. Needs dist. */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { COMMANDS } from '../../src/cli/commands/index.ts';
 
 const PAGES = ['dist/man/autodomain.1', 'dist/man/autodomain.5'];
 
 beforeAll(() => {
-  if (!existsSync('dist/cli')) execFileSync('npm', ['run', 'build']);
   execFileSync(process.execPath, ['scripts/man.mjs']);
 }, 120_000);
 

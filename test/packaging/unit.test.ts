@@ -17,7 +17,8 @@ describe('the unit', () => {
     'LimitMEMLOCK=infinity',
     'DevicePolicy=closed',
     'DeviceAllow=/dev/iommu rw',
-    'DeviceAllow=char-vfio rw',
+    // The kernel's name for /dev/vfio/devices/*; char-vfio is /dev/vfio/GROUP. Source: drivers/vfio/device_cdev.c.
+    'DeviceAllow=char-vfio-dev rw',
     'RestrictAddressFamilies=AF_UNIX AF_NETLINK',
     'NoNewPrivileges=yes',
     'ProtectSystem=strict',
