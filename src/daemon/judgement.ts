@@ -71,7 +71,7 @@ function judgeCell(
   if (hold !== null && !isRemoval && !(release && hold.kind === 'flapping')) {
     return { state: 'held', drift, hold };
   }
-  if (drift && policy === 'report' && !isRequested && !release) {
+  if (drift && policy === 'report' && !isRequested && !release && !isRemoval) {
     return { state: 'reported', drift, steps: own };
   }
   return { state: 'due', drift };
