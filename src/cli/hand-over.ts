@@ -31,7 +31,7 @@ export async function openHandOver(
     between: (work) => daemon.between(work),
     watchExit: (pid, onEnd) => hotPlug.watchExit(pid, onEnd),
     // The request interrupt of a device is the consumer's from before it has the file.
-    onChange: () => hotPlug.follow(host.journal.contexts()),
+    onChange: () => hotPlug.follow(host.journal.contexts(), new Set()),
     report: (event) => daemon.tell(event.kind, textOf(event)),
   });
   const socket = new HandOverSocket({

@@ -2,6 +2,7 @@
  * What the kernel says about devices, as hints for the loop: its uevents, and its request for a device
  * that somebody unbinds or removes. Only on the running kernel; a model says nothing unasked.
  */
+
 import type { DeviceKey } from '../base/ids.ts';
 import { DeviceWatch } from '../daemon/device-watch.ts';
 import type { Wakeup } from '../daemon/wakeup.ts';
@@ -11,8 +12,8 @@ import { concernedBy } from '../kernel/uevent.ts';
 
 /** The kernel's hints, as long as they are open. */
 export interface HotPlug {
-  /** Says what is held now, so that the kernel can ask for it. Called after every attempt. */
-  follow(contexts: readonly HeldContext[]): void;
+  /** Says what is held now, and what of it was opened since the last time, so that the kernel can ask for it. Called after every attempt. */
+  follow(contexts: readonly HeldContext[], opened: ReadonlySet<DeviceKey>): void;
   /** Calls `onEnd` once when a process ends; null: it has ended already. */
   watchExit(pid: number, onEnd: () => void): (() => void) | null;
   close(): Promise<void>;
@@ -60,7 +61,7 @@ export async function openHotPlug(
     onTrouble(`kernel uevents cannot be heard (${(error as Error).message})`);
   }
   return {
-    follow: (contexts) => watch.follow(contexts),
+    follow: (contexts, opened) => watch.follow(contexts, opened),
     watchExit(pid, onEnd) {
       try {
         return watchExit(poller, openPidfd(pid), onEnd);

@@ -53,14 +53,15 @@ export class DeviceWatch {
   /**
    * Brings the interrupts in step with what is held now: called after whatever opens or closes devices.
    * A file that is closed takes its interrupt along, so no call is made on its number, which may be
-   * another file's by now.
+   * another file's by now. `opened`: devices that were opened since the last time, if only for another
+   * file of the same device under the same number.
    */
-  follow(contexts: readonly HeldContext[]): void {
+  follow(contexts: readonly HeldContext[], opened: ReadonlySet<DeviceKey> = new Set()): void {
     const held = new Map(
       contexts.flatMap(({ devices }) => devices.map(({ key, fd }) => [key, fd])),
     );
     for (const [device, { fd }] of [...this.#armed]) {
-      if (held.get(device) !== fd) this.#forget(device);
+      if (held.get(device) !== fd || opened.has(device)) this.#forget(device);
     }
     const theirs = new Set(
       contexts.flatMap(({ consumers, devices }) =>

@@ -96,6 +96,11 @@ export class Holds {
     return hold.until > now ? hold : null;
   }
 
+  /** True where the last failure left just this to do. */
+  hasFailed(cell: string, fingerprint: string): boolean {
+    return this.#cells.get(cell)?.fingerprint === fingerprint;
+  }
+
   /** When the first wait ends; null: none does by itself. */
   nextAt(now: number): number | null {
     const ends = [...this.#cells.values()].flatMap(({ hold }) =>

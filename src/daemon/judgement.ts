@@ -64,11 +64,14 @@ function judgeCell(
   if (own.length === 0) return { state: waits ? 'waiting' : 'settled', drift };
   const release = onlyLetsGo(own);
   if (isSuspended) return { state: 'suspended', drift, steps: own };
-  const hold = holds.of(cell, fingerprintOf(own), now);
-  if (hold !== null && !(release && hold.kind === 'flapping')) {
+  const fingerprint = fingerprintOf(own);
+  const hold = holds.of(cell, fingerprint, now);
+  // Whoever removes a device waits for us: what has not been tried yet does not wait for what has failed.
+  const isRemoval = own.some((step) => step.isRemoval) && !holds.hasFailed(cell, fingerprint);
+  if (hold !== null && !isRemoval && !(release && hold.kind === 'flapping')) {
     return { state: 'held', drift, hold };
   }
-  if (drift && policy === 'report' && !isRequested && !release) {
+  if (drift && policy === 'report' && !isRequested && !release && !isRemoval) {
     return { state: 'reported', drift, steps: own };
   }
   return { state: 'due', drift };

@@ -46,6 +46,8 @@ interface CellState {
   failed: FailedStep | null;
   /** Its calls that do not return. */
   readonly stuck: StuckCall[];
+  /** It is taken back, or was. */
+  isTakenBack: boolean;
   outcome: CellOutcome | null;
 }
 
@@ -137,11 +139,12 @@ class Applying {
     return calls === null ? parallel : Math.min(parallel, calls.most) - calls.count;
   }
 
-  /** The next step of a lane, without those whose cell goes no further. */
+  /** The next step of a lane, without those whose cell goes no further. Whoever removes a device is not kept waiting for that. */
   #next(lane: Node[]): Node | undefined {
     for (let node = lane.shift(); node !== undefined; node = lane.shift()) {
       const { failed, stuck } = this.#cellOf(node.step);
-      if (failed === null && stuck.length === 0) return node;
+      const goesOn = failed === null || node.step.isRemoval === true;
+      if (goesOn && stuck.length === 0) return node;
     }
     return undefined;
   }
@@ -181,8 +184,8 @@ class Applying {
   async #ended(node: Node, cell: CellState, outcome: StepOutcome): Promise<void> {
     const { step } = node;
     const late = stuckIn(outcome);
-    if (late === null) this.#busy.delete(step.lane);
-    else this.#blocked.add(step.lane);
+    if (late !== null) this.#blocked.add(step.lane);
+    else if (!this.#blocked.has(step.lane)) this.#busy.delete(step.lane);
     this.#outcomes.push(outcome);
     cell.running -= 1;
     this.#emit({ kind: 'step-ended', outcome });
@@ -198,7 +201,9 @@ class Applying {
     } else {
       cell.failed ??= outcome;
     }
-    if (cell.failed !== null && cell.running === 0 && this.#canTakeBack(cell)) {
+    if (cell.failed === null || cell.running > 0 || cell.isTakenBack) return;
+    if (this.#canTakeBack(cell)) {
+      cell.isTakenBack = true;
       cell.outcome = await this.#rollBack(step.cell, cell, cell.failed);
     }
   }
@@ -212,7 +217,8 @@ class Applying {
     const onUndo = (action: Action): void => {
       this.#emit({ kind: 'undo-started', cell: name, action });
     };
-    const rolled = await rollback(cell.done, this.#run, onUndo);
+    const done = cell.done.filter(({ step }) => step.isRemoval !== true);
+    const rolled = await rollback(done, this.#run, onUndo);
     const place = { cell: name, containers: [] };
     switch (rolled.result) {
       case 'clean':
@@ -239,7 +245,15 @@ class Applying {
 }
 
 function newCell(): CellState {
-  return { done: [], open: 0, running: 0, failed: null, stuck: [], outcome: null };
+  return {
+    done: [],
+    open: 0,
+    running: 0,
+    failed: null,
+    stuck: [],
+    isTakenBack: false,
+    outcome: null,
+  };
 }
 
 function stuckIn(outcome: StepOutcome): StuckCall | null {

@@ -1,4 +1,5 @@
 /** What came of a plan: every step, every cell. States as values; nothing here acts. */
+import type { DeviceKey } from '../base/ids.ts';
 import type { StuckCall } from '../graph/types.ts';
 import type { Action, Step } from '../steps/def.ts';
 import type { StepDetail } from './run/context.ts';
@@ -52,6 +53,15 @@ export type FailedStep = Extract<StepOutcome, { status: 'failed' }>;
 export interface ApplyResult {
   readonly outcomes: readonly StepOutcome[];
   readonly cells: readonly CellOutcome[];
+}
+
+/** Devices that were opened, whatever became of them later. */
+export function openedIn({ outcomes }: ApplyResult): ReadonlySet<DeviceKey> {
+  return new Set(
+    outcomes.flatMap(({ status, step }) =>
+      status === 'done' && step.kind === 'open-device' ? [step.args.device] : [],
+    ),
+  );
 }
 
 /** What happens while a plan is applied, as it happens. */

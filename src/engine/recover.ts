@@ -85,7 +85,10 @@ class Recovering {
     const actions = intents.map(({ action }) => action);
     await this.#adoptFiles(actions);
     for (const action of actions) await this.#settle(action);
-    for (const context of journal.contexts()) await this.#freeStrays(context, actions);
+    for (const context of journal.contexts()) {
+      // What a consumer makes in its context is no stray, and is not asked about.
+      if (context.consumers.length === 0) await this.#freeStrays(context, actions);
+    }
     journal.doubt(this.#doubts);
     // Only now: whoever dies before this does all of it again.
     for (const { id } of intents) journal.end(id);

@@ -18,6 +18,8 @@ export interface Emission {
   /** A word that no step gives is true already. One that several give is true after the last. */
   readonly needs: readonly Token[];
   readonly gives: readonly Token[];
+  /** It lets go of a device that is being removed from the host. */
+  readonly isRemoval?: boolean;
 }
 
 /** Orders emissions so that every word is given before it is needed, else as they were emitted. */
@@ -34,12 +36,15 @@ export function orderSteps(emissions: readonly Emission[]): readonly Step[] {
   const order = sortTopologically(before);
   const ids = new Map(order.map((index, position) => [index, `s${position + 1}`]));
   return order.map((index) => {
-    const { action, cell, container, why, lane } = present(emissions[index], 'emission');
+    const emission = present(emissions[index], 'emission');
+    const { action, cell, container, why, lane } = emission;
+    const removal = emission.isRemoval === true ? { isRemoval: true as const } : {};
     const after = (before[index] ?? [])
       .slice()
       .sort((a, b) => a - b)
       .map((each) => present(ids.get(each), 'id of a step'));
-    return { ...action, id: present(ids.get(index), 'id'), cell, container, why, lane, after };
+    const id = present(ids.get(index), 'id');
+    return { ...action, id, cell, container, why, lane, after, ...removal };
   });
 }
 

@@ -126,6 +126,8 @@ export interface StepPlace {
   readonly lane: string;
   /** Ids of the steps that must be done before. */
   readonly after: readonly string[];
+  /** It lets go of a device that is being removed from the host: no failure of its cell keeps it from that, or takes it back. */
+  readonly isRemoval?: true;
 }
 
 /** A step of a plan. */

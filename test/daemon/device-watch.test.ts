@@ -1,6 +1,6 @@
 /** The request interrupt in the model: armed for what we hold, left to consumers, heard in time. */
-import { describe, expect, it } from 'vitest';
-import type { DeviceKey } from '../../src/base/ids.ts';
+import { describe, expect, it, vi } from 'vitest';
+import type { DevId, DeviceKey } from '../../src/base/ids.ts';
 import { DeviceWatch } from '../../src/daemon/device-watch.ts';
 import type { Consumer, HeldContext } from '../../src/graph/types.ts';
 import { openIommufd } from '../../src/kernel/iommufd.ts';
@@ -98,6 +98,28 @@ describe('the request interrupt', () => {
     void unbindDriver(rig.machine, rig.device);
     expect(rig.requests).toEqual([KEY]);
     expect(rig.device.present).toBe(true);
+  });
+
+  it('is armed anew for a device that was closed and opened again under the same number', async () => {
+    const rig = new Rig();
+    const { fd, held } = await rig.hold();
+    rig.watch.follow(held);
+    await rig.close(fd);
+    const again = await rig.hold();
+    // The kernel gives out the lowest free number, and the journal has only that.
+    const devices = [{ key: KEY, fd, devId: 1 as DevId, pt: null }];
+    const sameNumber = again.held.map((context) => ({ ...context, devices }));
+    const { syscalls } = rig.machine;
+    const { ioctl } = syscalls;
+    const asked: number[] = [];
+    vi.spyOn(syscalls, 'ioctl').mockImplementation((on, request, arg) => {
+      asked.push(on);
+      return ioctl(on === fd ? again.fd : on, request, arg);
+    });
+    rig.watch.follow(sameNumber, new Set([KEY]));
+    expect(asked).toEqual([fd]);
+    expect(rig.device.request).not.toBeNull();
+    expect(rig.machine.openLines).toBe(1);
   });
 
   it('makes no call on the number of a file that is closed', async () => {

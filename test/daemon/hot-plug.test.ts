@@ -197,6 +197,24 @@ describe('a device that is removed while we hold it', () => {
     expect(await rig.removed(A)).toBeLessThan(2000);
   });
 
+  it.each(['uevents', 'requests'] as const)(
+    'is released by %s although another of its container cannot be had',
+    async (hears) => {
+      await converged(hears);
+      await rig.removed(C);
+      refuseBinds();
+      plug(rig.machine.hardware, rig.device(C));
+      rig.wake();
+      await rig.clock.advance(60_000);
+      // Just after a failure, with a wait of more than a minute before the next try.
+      const { attempts } = rig;
+      while (rig.attempts === attempts) await rig.clock.advance(10);
+      expect(rig.device(C).bound).toBeNull();
+      expect(await rig.removed(A)).toBeLessThan(1000);
+      expect(rig.device(B).bound).not.toBeNull();
+    },
+  );
+
   it('is taken back where it was only unbound', async () => {
     await converged('uevents');
     expect(await rig.removed(A, 'unbind')).toBeLessThan(1000);

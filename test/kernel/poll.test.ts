@@ -13,6 +13,7 @@ import {
 } from '../../src/kernel/native/eventfd.ts';
 import { openPidfd, watchExit } from '../../src/kernel/native/pidfd.ts';
 import { Poller, type Readiness } from '../../src/kernel/native/poll.ts';
+import { unixCalls } from '../../src/kernel/native/unix.ts';
 import type { Fd } from '../../src/kernel/port.ts';
 
 let poller = new Poller();
@@ -88,6 +89,14 @@ describe('a poller', () => {
     expect(await ready(reader)).toBe('over');
     closeSync(reader);
     expect(await ready(reader)).toBe('over');
+  });
+
+  it('has an error read by whoever listens, because a socket goes on after it', async () => {
+    const [reader, writer] = unixCalls.pipe();
+    closeSync(reader);
+    // The end without a reader says POLLERR and nothing else, as a socket does that has lost a message.
+    expect(await ready(writer)).toBe('readable');
+    closeSync(writer);
   });
 
   it('adds signals up', async () => {

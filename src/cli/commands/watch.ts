@@ -9,6 +9,7 @@ import { Wakeup } from '../../daemon/wakeup.ts';
 import { Wishes } from '../../daemon/wishes.ts';
 import { PARALLEL_DEFAULT } from '../../engine/apply.ts';
 import type { StuckCalls } from '../../engine/calls.ts';
+import { openedIn } from '../../engine/outcome.ts';
 import { formatReturn } from '../../engine/report.ts';
 import { counted } from '../../kernel/count.ts';
 import { type FollowOptions, followSource } from '../../source/follow.ts';
@@ -149,7 +150,9 @@ async function follow(paths: readonly string[], options: Options, io: Io): Promi
     stuck: () => stuckSince(opened.calls, clock),
     read: () => source.read(),
     report(event) {
-      if (event.kind === 'attempted') hotPlug.follow(host.journal.contexts());
+      if (event.kind === 'attempted') {
+        hotPlug.follow(host.journal.contexts(), openedIn(event.attempt.result));
+      }
       face.report(event);
     },
   });
@@ -160,7 +163,7 @@ async function follow(paths: readonly string[], options: Options, io: Io): Promi
   });
   try {
     // What an earlier process has left is held from the start.
-    hotPlug.follow(host.journal.contexts());
+    hotPlug.follow(host.journal.contexts(), new Set());
     if (opened.document === null) {
       const path = options.handOverSocket ?? handOverSocket(io.env);
       desk = await openHandOver(path, { host, daemon, hotPlug });

@@ -70,7 +70,8 @@ export function gidOfGroup(name: string): number {
 
 function prepareDirectory(directory: string, { gid, reach }: SocketPlace): void {
   const mode = reach === 'everybody' ? PUBLIC_DIRECTORY_MODE : DIRECTORY_MODE;
-  mkdirSync(directory, { recursive: true, mode });
+  // The umask of a service takes bits away that everybody needs.
+  if (mkdirSync(directory, { recursive: true, mode }) !== undefined) chmodSync(directory, mode);
   const stat = lstatSync(directory);
   if (!stat.isDirectory()) {
     throw refused(directory, 'it is not a directory', 'choose a directory of root alone');

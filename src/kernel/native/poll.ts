@@ -26,6 +26,8 @@ const RETRY_MS = 1000;
 /** struct pollfd of include/uapi/asm-generic/poll.h (v6.12): s32 fd, s16 events, s16 revents. */
 const POLLFD_SIZE = 8;
 const POLLIN = 1;
+/** POLLHUP and POLLNVAL. POLLERR alone is an error to be read, such as the overflow of a socket that goes on. */
+const ENDS = 0x10 | 0x20;
 
 interface Watch {
   readonly fd: Fd;
@@ -82,7 +84,8 @@ export class Poller {
     for (const [index, watch] of watches.entries()) {
       const found = view.getInt16((index + 1) * POLLFD_SIZE + 6, true);
       if (found === 0 || !this.#watches.has(watch)) continue;
-      const readiness = (found & POLLIN) === 0 ? 'over' : 'readable';
+      const isOver = (found & POLLIN) === 0 && (found & ENDS) !== 0;
+      const readiness = isOver ? 'over' : 'readable';
       const answer = watch.listener(readiness);
       if (answer === 'done' || readiness === 'over') this.#watches.delete(watch);
     }

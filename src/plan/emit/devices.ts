@@ -101,9 +101,10 @@ interface Leave {
   readonly first: readonly Token[];
 }
 
-/** A leaver goes before the new comes only where something new cannot come otherwise. */
+/** A leaver goes before the new comes only where something new cannot come otherwise, or where somebody waits for it in the kernel. */
 function mustGoFirst(emitter: Emitter, key: DeviceKey, holding: Holding): boolean {
   const { world } = emitter;
+  if (world.selection.going.has(key)) return true;
   const device = world.graph.devices.get(key);
   const group = device ? groupOf(device) : null;
   const members = group === null ? [] : (world.graph.groups.get(group)?.members ?? []);
@@ -131,6 +132,7 @@ function emitDetach(
       container,
       why: leaveReason(emitter, key, container),
       lane: emitter.lanes.ofDevice(key),
+      isRemoval: emitter.world.selection.going.has(key),
       needs: when === 'early' ? first : [TOKENS.made(cell)],
       gives: [
         TOKENS.left(holding.context, attachment.pt),
@@ -158,6 +160,7 @@ function emitClose(
       container,
       why: leaveReason(emitter, key, container),
       lane: emitter.lanes.ofDevice(key),
+      isRemoval: emitter.world.selection.going.has(key),
       needs: [
         `${key} is detached`,
         ...first,

@@ -38,6 +38,8 @@ export interface Placing {
   readonly lane: string;
   readonly needs?: readonly Token[];
   readonly gives?: readonly Token[];
+  /** It lets go of a device that is being removed from the host. */
+  readonly isRemoval?: boolean;
 }
 
 /** A container with its page tables, as the emitters see it. */
@@ -84,7 +86,6 @@ export class Emitter {
   }
 
   add(action: Action, placing: Placing): void {
-    const { cell, container, why, lane, needs = [], gives = [] } = placing;
-    this.emissions.push({ action, cell, container, why, lane, needs, gives });
+    this.emissions.push({ needs: [], gives: [], ...placing, action });
   }
 }
