@@ -1,12 +1,11 @@
 /** Handing containers to consumers, for a daemon on the running kernel. */
-import type { Socket } from 'node:net';
 import type { DeviceKey } from '../base/ids.ts';
 import type { Daemon } from '../daemon/daemon.ts';
 import { hostAccounts } from '../daemon/hand-over/access.ts';
 import { type ConsumerEvent, Consumers } from '../daemon/hand-over/consumers.ts';
 import { HandOverSocket } from '../daemon/hand-over/server.ts';
 import type { ManagedHost } from '../engine/host.ts';
-import type { Fd } from '../kernel/port.ts';
+import { fileOf } from '../kernel/peer.ts';
 import type { HotPlug } from './hot-plug.ts';
 
 /** What hands over. */
@@ -38,7 +37,7 @@ export async function openHandOver(
     path,
     consumers,
     peerOf,
-    sendWithFds: (to, bytes, fds) => unixCalls.sendWithFds(fdOf(to), bytes, fds),
+    sendWithFds: (to, bytes, fds) => unixCalls.sendWithFds(fileOf(to), bytes, fds),
   });
   consumers.start();
   await socket.listen();
@@ -73,11 +72,4 @@ function textOf(event: ConsumerEvent): string {
       return `context ${context} taken back from ${event.from.comm} (pid ${event.from.pid})${devices}${trouble}`;
     }
   }
-}
-
-/** Node shows the number of a socket's file nowhere else. */
-function fdOf(socket: Socket): Fd {
-  const { _handle: handle } = socket as unknown as { readonly _handle: { fd: number } | null };
-  if (handle === null || handle.fd < 0) throw new Error('the client is gone');
-  return handle.fd as Fd;
 }

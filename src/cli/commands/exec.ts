@@ -1,8 +1,8 @@
 /** `autodomain exec NAME -- CMD`: becomes CMD, with the container's iommufd and device files. */
-import type { Socket } from 'node:net';
 import { AutodomainError } from '../../base/errors.ts';
 import { receiveHandOver } from '../../daemon/hand-over/client.ts';
 import type { HandOver } from '../../daemon/hand-over/protocol.ts';
+import { fileOf } from '../../kernel/peer.ts';
 import { type Fd, SyscallError } from '../../kernel/port.ts';
 import { handOverSocket } from '../hand-over-socket.ts';
 import { defineVerb, usageError, wholeNumber } from '../verb.ts';
@@ -43,7 +43,7 @@ export const exec = defineVerb<Options>({
       path: options.handOverSocket ?? handOverSocket(io.env),
       container: name,
       timeoutMs: options.timeout,
-      receive: (socket) => unixCalls.receiveWithFds(fdOf(socket)),
+      receive: (socket) => unixCalls.receiveWithFds(fileOf(socket)),
     });
     for (const fd of filesOf(got)) inherit(fd);
     const text = JSON.stringify(got);
@@ -67,11 +67,4 @@ export const exec = defineVerb<Options>({
 
 function filesOf({ iommufd, devices }: HandOver): readonly Fd[] {
   return [iommufd, ...devices.map(({ fd }) => fd)] as readonly number[] as readonly Fd[];
-}
-
-/** Node shows the number of a socket's file nowhere else. */
-function fdOf(socket: Socket): Fd {
-  const { _handle: handle } = socket as unknown as { readonly _handle: { fd: number } | null };
-  if (handle === null) throw new AutodomainError('io', 'the daemon ended the connection');
-  return handle.fd as Fd;
 }

@@ -1,7 +1,7 @@
 /** SO_PEERCRED: Node has no binding for getsockopt(2). */
 import type { Socket } from 'node:net';
 import koffi from 'koffi';
-import type { PeerCredentials } from '../peer.ts';
+import { fileOf, type PeerCredentials } from '../peer.ts';
 import { SyscallError } from '../port.ts';
 import { errnoName } from '../uapi/errno.ts';
 
@@ -17,12 +17,10 @@ const UCRED_BYTES = 12;
 
 /** The peer of a connected Unix socket. Throws SyscallError: ENOTCONN for a socket that is closed already. */
 export function peerOf(socket: Socket): PeerCredentials {
-  // Node shows the number of a socket's file nowhere else.
-  const { _handle: handle } = socket as unknown as { readonly _handle: { fd: number } | null };
-  if (handle === null || handle.fd < 0) throw new SyscallError('getsockopt', 'ENOTCONN', 'peer');
+  const fd = fileOf(socket);
   const ucred = new Uint8Array(UCRED_BYTES);
   const length = [UCRED_BYTES];
-  if (getsockopt(handle.fd, SOL_SOCKET, SO_PEERCRED, ucred, length) !== 0) {
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, ucred, length) !== 0) {
     throw new SyscallError('getsockopt', errnoName(-koffi.errno()), 'SO_PEERCRED');
   }
   const view = new DataView(ucred.buffer);
